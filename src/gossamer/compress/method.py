@@ -1,0 +1,92 @@
+"""The contract of every way to make a network smaller.
+
+A `Method` is configuration only; `start` turns it into a `Compression`, the state of one run. A training loop
+calls the compression's hooks at four places and `finish()` at the end:
+
+    run = method.start(model, task, epochs=30)
+    for epoch in range(run.epochs):
+        for batch in task.batches("train", epoch=epoch):
+            optimizer.zero_grad()
+            loss = task.loss(run.model, batch)
+            penalty = run.penalty()
+            (loss if penalty is None else loss + penalty).backward()
+            run.after_backward()
+            optimizer.step()
+            run.after_step(optimizer)
+        run.after_epoch(epoch)
+    small = run.finish()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gossamer.settings import Settings
+from gossamer.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Settings):
+    """The settings of one way to make a network smaller; no tensors, no model."""
+
+    paper: ClassVar[str] = ""  # id of the publication it follows
+    knob: ClassVar[str] = ""  # the field that a budget search turns; "" where there is none
+
+    def start(self, model: nn.Module, task: Task, *, epochs: int) -> Compression:
+        """Begins a compression of `model`, which it may change in place.
+
+        Args:
+            model: The network to compress; `compress` hands over a copy.
+            task: What the network must do.
+            epochs: How many epochs of training the compression may use, at least 0.
+
+        Raises:
+            ModelError: The model has nothing that this method could remove.
+        """
+        raise TypeError(f"{type(self).__name__} is abstract: define start()")
+
+
+class Compression:
+    """The state of one compression under way; the base is the one that does nothing."""
+
+    def __init__(self, model: nn.Module, *, epochs: int) -> None:
+        self.model = model
+        self.epochs = epochs
+
+    @property
+    def settled(self) -> bool:
+        """True once the network has its final size: only then may best weights be kept or training stop early."""
+        return True
+
+    def penalty(self) -> Tensor | None:
+        """Returns a scalar to add to the task's loss, or None."""
+        return None
+
+    def after_backward(self) -> None:
+        """Gradients are there, the optimiser's step is not taken yet."""
+
+    def after_step(self, optimizer: Optimizer | None = None) -> None:
+        """The optimiser has taken its step; `optimizer` gives access to its momentum."""
+
+    def after_epoch(self, epoch: int) -> None:
+        """The epoch with this number, from 0, is over."""
+
+    def training_cost(self) -> float:
+        """Returns the cost of one training step now, in dense forward passes (3 for a dense step)."""
+        return 3.0
+
+    def finish(self) -> nn.Module:
+        """Returns the compressed network as plain modules."""
+        return self.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a killed run needs to go on: tensors, numbers, strings, lists and dicts only."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what `state_dict` returned."""
+        del state
