@@ -33,7 +33,16 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]
 
 if TYPE_CHECKING:
-    from gossamer.compress import Compressed, Compression, Frontier, Method, compare, compress, method, methods
+    from gossamer.compress import (
+        Compressed,
+        Compression,
+        Frontier,
+        Method,
+        compare,
+        compress,
+        method,
+        methods,
+    )
     from gossamer.cost import Budget, Cost, measure
     from gossamer.deploy import accelerate, load, save
     from gossamer.graph import Graph

@@ -45,7 +45,9 @@ def write_atomic(path: str | Path, write: Callable[[BinaryIO], object]) -> Path:
         temporary = None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(f"{path}: could not be written ({reason}); free space or choose another folder") from error
+        raise FileError(
+            f"{path}: could not be written ({reason}); free space or choose another folder"
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

@@ -79,6 +79,10 @@ class Compression:
         """Returns the cost of one training step now, in dense forward passes (3 for a dense step)."""
         return 3.0
 
+    def target_nonzeros(self) -> dict[str, int] | None:
+        """Returns how many nonzeros each weight it prunes may have in the end, by parameter name; None: no target."""
+        return None
+
     def finish(self) -> nn.Module:
         """Returns the compressed network as plain modules."""
         return self.model

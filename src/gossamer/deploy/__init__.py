@@ -1,1 +1,13 @@
-"""."""
+"""Makes a compressed network fast on this machine, and keeps it in a file."""
+
+from gossamer.deploy.accelerate import Accelerated as Accelerated
+from gossamer.deploy.accelerate import Choice as Choice
+from gossamer.deploy.accelerate import accelerate as accelerate
+from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import SwapLayer as SwapLayer
+from gossamer.deploy.store import Plan as Plan
+from gossamer.deploy.store import load as load
+from gossamer.deploy.store import read_plan as read_plan
+from gossamer.deploy.store import save as save
+
+__all__ = ["Accelerated", "Change", "Choice", "Plan", "SwapLayer", "accelerate", "load", "read_plan", "save"]

@@ -1,1 +1,41 @@
-"""."""
+"""Sparse products as torch operators: native on the CPU, with gradients and a pure-torch reference of each."""
+
+from gossamer.kernels import native as native
+from gossamer.kernels.aggregate import aggregate as aggregate
+from gossamer.kernels.aggregate import aggregate_reference as aggregate_reference
+from gossamer.kernels.block_matmul import Blocks as Blocks
+from gossamer.kernels.block_matmul import block_linear as block_linear
+from gossamer.kernels.block_matmul import block_linear_reference as block_linear_reference
+from gossamer.kernels.block_matmul import block_matmul as block_matmul
+from gossamer.kernels.block_matmul import block_matmul_reference as block_matmul_reference
+from gossamer.kernels.block_matmul import from_blocks as from_blocks
+from gossamer.kernels.block_matmul import to_blocks as to_blocks
+from gossamer.kernels.checks import check_csr as check_csr
+from gossamer.kernels.csr_matmul import csr_linear as csr_linear
+from gossamer.kernels.csr_matmul import csr_linear_reference as csr_linear_reference
+from gossamer.kernels.csr_matmul import csr_matmul as csr_matmul
+from gossamer.kernels.csr_matmul import csr_matmul_reference as csr_matmul_reference
+from gossamer.kernels.macs import MACS as MACS
+from gossamer.kernels.transpose import Transpose as Transpose
+from gossamer.kernels.transpose import transpose_csr as transpose_csr
+
+__all__ = [
+    "MACS",
+    "Blocks",
+    "Transpose",
+    "aggregate",
+    "aggregate_reference",
+    "block_linear",
+    "block_linear_reference",
+    "block_matmul",
+    "block_matmul_reference",
+    "check_csr",
+    "csr_linear",
+    "csr_linear_reference",
+    "csr_matmul",
+    "csr_matmul_reference",
+    "from_blocks",
+    "native",
+    "to_blocks",
+    "transpose_csr",
+]

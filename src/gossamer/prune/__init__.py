@@ -1,1 +1,59 @@
-"""."""
+"""Pruning as a product of choices: score, granularity, allocation, schedule, growth, algorithm."""
+
+from gossamer.prune.allocation import Allocation as Allocation
+from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
+from gossamer.prune.allocation import Global as Global
+from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
+from gossamer.prune.granularity import NM as NM
+from gossamer.prune.granularity import Filters as Filters
+from gossamer.prune.granularity import Granularity as Granularity
+from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
+from gossamer.prune.granularity import SingleWeights as SingleWeights
+from gossamer.prune.growth import AtRandom as AtRandom
+from gossamer.prune.growth import ByGradient as ByGradient
+from gossamer.prune.growth import ByMomentum as ByMomentum
+from gossamer.prune.growth import Growth as Growth
+from gossamer.prune.growth import Untried as Untried
+from gossamer.prune.hard_masks import HardMasks as HardMasks
+from gossamer.prune.n_m import NMPattern as NMPattern
+from gossamer.prune.schedules import Cubic as Cubic
+from gossamer.prune.schedules import Iterative as Iterative
+from gossamer.prune.schedules import OneShot as OneShot
+from gossamer.prune.schedules import Schedule as Schedule
+from gossamer.prune.scores import Gradient as Gradient
+from gossamer.prune.scores import Magnitude as Magnitude
+from gossamer.prune.scores import Random as Random
+from gossamer.prune.scores import Score as Score
+from gossamer.prune.scores import SignedRank as SignedRank
+from gossamer.prune.scores import Taylor as Taylor
+
+__all__ = [
+    "NM",
+    "Allocation",
+    "AtRandom",
+    "ByGradient",
+    "ByMomentum",
+    "Cubic",
+    "DropAndGrow",
+    "ErdosRenyiKernel",
+    "Filters",
+    "Global",
+    "Gradient",
+    "Granularity",
+    "Growth",
+    "HardMasks",
+    "Iterative",
+    "Magnitude",
+    "NMPattern",
+    "OneShot",
+    "Random",
+    "SIMDBlocks",
+    "Schedule",
+    "Score",
+    "SignedRank",
+    "SingleWeights",
+    "Taylor",
+    "Uniform",
+    "Untried",
+]

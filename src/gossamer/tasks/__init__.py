@@ -1,1 +1,25 @@
-"""."""
+"""What a network must do: tasks on nodes, links, graphs and images, and the data sets known by name."""
+
+from gossamer.tasks import datasets as datasets
+from gossamer.tasks.graph_classification import GraphBatch as GraphBatch
+from gossamer.tasks.graph_classification import GraphClassification as GraphClassification
+from gossamer.tasks.image import ImageClassification as ImageClassification
+from gossamer.tasks.link import LinkPrediction as LinkPrediction
+from gossamer.tasks.link import Pairs as Pairs
+from gossamer.tasks.node import NodeClassification as NodeClassification
+from gossamer.tasks.readers.images import Images as Images
+from gossamer.tasks.task import Split as Split
+from gossamer.tasks.task import Task as Task
+
+__all__ = [
+    "GraphBatch",
+    "GraphClassification",
+    "ImageClassification",
+    "Images",
+    "LinkPrediction",
+    "NodeClassification",
+    "Pairs",
+    "Split",
+    "Task",
+    "datasets",
+]

@@ -37,8 +37,10 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        """Returns metric name to value, the headline metric first; runs in eval mode without gradients and
-        leaves the model's mode as it was."""
+        """Returns metric name to value, the headline metric first.
+
+        Runs in eval mode without gradients and leaves the model's mode as it was.
+        """
 
     @abstractmethod
     def example(self) -> tuple[Any, ...]:
@@ -47,6 +49,13 @@ class Task(ABC):
     @abstractmethod
     def examples_per_step(self) -> float:
         """Returns how many `example()`-sized inputs one training step processes on average."""
+
+    def dimensions(self) -> dict[str, int]:
+        """Returns the sizes that a network for this task needs, as keywords of the zoo's constructors.
+
+        None where the task does not say.
+        """
+        return {}
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:

@@ -1,0 +1,178 @@
+"""The command line: finds the command, reads its options, runs it, and turns every error into one line.
+
+Exit codes: 0 done; 2 a wrong option, file or setting, or training that could not go on; 1 a fault of
+gossamer's own; 130 stopped by Ctrl-C. With `--json` exactly one JSON object goes to standard output, all else
+to standard error. Nothing heavy is imported before a command runs, so that help is there at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from gossamer.errors import GossamerError, SettingError, nearest, unknown
+
+COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossamer.commands.<name>
+    "compare": "compare many methods on one network and one data set",
+    "compress": "make one network smaller, and write it with a report",
+    "measure": "measure what a network takes on this machine",
+    "report": "make the page of a run again",
+    "methods": "list the methods",
+    "datasets": "list the data sets, and where each is",
+    "doctor": "show what this installation has and lacks",
+}
+
+HELP = f"""usage: gossamer COMMAND [OPTIONS]
+
+Makes neural networks small and fast, graph neural networks first, and shows what that cost.
+
+commands:
+{chr(10).join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())}
+
+options:
+  -h, --help     show this, or a command's options: gossamer compare --help
+  --version      show the version
+  --json         of every command: print the result as one JSON object
+
+examples:
+  gossamer compare --data digits-graph --model gcn --methods dense,rigl,magnitude --out runs/digits
+  gossamer compress --data cora --model gcn --method rigl --sparsity 0.9 --out runs/small
+"""
+
+_WIDTH = 110  # columns where the output is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: The words after `gossamer`; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KeyboardInterrupt, Exception) as error:
+        if os.environ.get("GOSSAMER_TRACEBACK"):
+            raise
+        code, message = explain(error)
+        sys.stderr.write(f"gossamer: {' '.join(message.split())}\n")
+        return code
+    return 0
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Returns the exit code and the line that an error ends the command with."""
+    match error:
+        case KeyboardInterrupt():
+            return 130, str(error) or "interrupted; the same command goes on from what is finished"
+        case GossamerError():
+            return 2, str(error)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return 2, f"{where}{error.strerror or error}; check that the path is right and the disk has room"
+        case MemoryError():
+            return 2, "not enough memory; take a smaller network or data set"
+    kind = type(error).__name__
+    return 1, f"a fault of gossamer's own, {kind}: {error}; set GOSSAMER_TRACEBACK=1 to see where"
+
+
+def read(kind: type[Any], name: str, words: list[str]) -> Any:
+    """Returns a command made from the words of the command line; None if they asked for help, which is shown.
+
+    Args:
+        kind: The command's class.
+        name: Its name.
+        words: What follows the name.
+
+    Raises:
+        SettingError: An unknown or missing option, or a value that does not read; one line says which.
+    """
+    if not {"-h", "--help"} & set(words):
+        _check_options(kind, name, words)
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                tyro.conf.configure(tyro.conf.FlagCreatePairsOff)(kind),
+                prog=f"gossamer {name}",
+                description=inspect.getdoc(kind),
+                args=words,
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            return None
+        raise SettingError(f"{name}: {_line(said.getvalue())}; see gossamer {name} --help") from None
+
+
+def _run(words: list[str]) -> None:
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(HELP)
+        return
+    if words[0] == "--version":
+        from gossamer import __version__
+
+        sys.stdout.write(f"gossamer {__version__}\n")
+        return
+    name, rest = words[0], [word for word in words[1:] if word != "--json"]
+    if name not in COMMANDS:
+        raise SettingError(unknown("command", name, COMMANDS))
+    command = read(getattr(importlib.import_module(f"gossamer.commands.{name}"), name.capitalize()), name, rest)
+    if command is None:
+        return
+
+    from rich.console import Console
+
+    if "--json" not in words:
+        command.run(Console(width=None if sys.stdout.isatty() else _WIDTH))
+        return
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, standard output gets one object
+        result = command.run(Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH))
+    sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+
+
+def _check_options(kind: type[Any], name: str, words: list[str]) -> None:
+    """Refuses unknown and missing options, with a better hint than a parser can give."""
+    fields = {
+        f"--{field.name.replace('_', '-')}": field
+        for field in dataclasses.fields(kind)
+        if not field.metadata.get("positional")
+    }
+    given = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    for option in given:
+        if option not in fields:
+            close = nearest(option, fields)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join([*fields, '--json'])}"
+            raise SettingError(f"{name}: unknown option {option}; {hint}")
+    missing = [
+        option for option, field in fields.items() if field.default is dataclasses.MISSING and option not in given
+    ]
+    if missing:
+        raise SettingError(f"{name} needs {' and '.join(missing)}; see gossamer {name} --help")
+
+
+def _line(box: str) -> str:
+    """Returns the first paragraph of a parser's framed message on one line."""
+    kept: list[str] = []
+    for row in box.splitlines()[1:]:
+        text = row.strip("│ ")
+        if not text.strip("─╰╯"):
+            break
+        kept.append(text)
+    message = re.sub(r"^Error parsing (--?[\w-]+): ", r"\1: ", " ".join(kept)).rstrip(".")
+    return message[:1].lower() + message[1:] or "the command line does not read"

@@ -1,0 +1,141 @@
+"""`gossamer compress`: one network made smaller by one method."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gossamer.commands.command import MaybeNumber, MaybeText, MaybeWhole, Whole
+from gossamer.errors import SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gossamer.compress import Compressed, Method
+    from gossamer.tasks.task import Task
+    from gossamer.train import Training
+
+FILE = "model.gossamer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compress:
+    """Trains a network, makes it smaller, and writes it with a report of what that cost.
+
+    The dense network is trained first, for as many epochs as the method then gets; a saved one is taken as it
+    is. A killed run goes on when given again. Writes model.gossamer, run.json and report.html.
+
+    Examples:
+      gossamer compress --data cora --model gcn --method rigl --sparsity 0.9 --out runs/small
+      gossamer compress --data cora --model gcn --method magnitude --budget 'bytes<=100k' --out runs/fits
+    """
+
+    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
+    method: str = "magnitude"  # optionally with settings; several with commas are applied in turn
+    sparsity: MaybeNumber = None  # fraction of the weights to remove (default: the method's own)
+    budget: MaybeText = None  # bounds such as 'latency_ms<=2,bytes<=100k'; the sparsity is searched for
+    out: Path  # folder of the results
+    epochs: MaybeWhole = None  # epochs of training (default: the network's own)
+    learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
+    patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
+    seed: Whole = 0  # seed of weights, batches and splits
+
+    def run(self, console: Console) -> dict[str, Any]:
+        """Compresses, prints the table, and returns the content of run.json."""
+        from gossamer import files, report
+        from gossamer.compress import compress
+        from gossamer.cost import Budget
+        from gossamer.tasks import datasets
+
+        methods = self._methods()
+        budget = None if self.budget is None else Budget.parse(self.budget)
+        task = datasets.task(self.data, seed=self.seed)
+        model, training = self._start(task)
+        result = compress(
+            model,
+            task,
+            methods,
+            training=training,
+            budget=budget,
+            seed=self.seed,
+            label=self.method,
+            checkpoint=self.out / "checkpoints",
+        )
+        run = self._record(task, result, training)
+        result.save(self.out / FILE)
+        files.write_json(self.out / "run.json", run)
+        page = report.write(run, self.out)
+        shutil.rmtree(self.out / "checkpoints", ignore_errors=True)
+        console.print(report.table(run))
+        for note in result.notes:
+            console.print(note, markup=False)
+        console.print(f"Network: {self.out / FILE}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+        return run
+
+    def _methods(self) -> list[Method]:
+        from gossamer.compress import parse_methods
+
+        methods = list(parse_methods(self.method).values())
+        if self.sparsity is None:
+            return methods
+        if self.budget is not None:
+            raise SettingError("--sparsity and --budget exclude each other; a budget searches for the sparsity")
+        last = methods[-1]
+        if not last.knob:
+            raise SettingError(f"--sparsity: {self.method} has nothing to set by it; leave it out")
+        return [*methods[:-1], last.replace(**{last.knob: self.sparsity})]
+
+    def _start(self, task: Task) -> tuple[Any, Training]:
+        """Returns the network to compress, trained, and how to train it on."""
+        import torch
+
+        from gossamer.commands import inputs
+        from gossamer.compress import compress, method
+        from gossamer.deploy import load
+
+        if Path(self.model).is_file():
+            model = load(self.model)
+            name = (getattr(model, "zoo", None) or {}).get("name", "gcn")
+            return model, inputs.training(
+                name, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
+            )
+        training = inputs.training(
+            self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
+        )
+        torch.manual_seed(self.seed)
+        fresh = inputs.network(self.model, task)
+        dense = compress(
+            fresh,
+            task,
+            method("dense"),
+            training=training,
+            seed=self.seed,
+            checkpoint=self.out / "checkpoints" / "dense",
+            accelerate=False,
+            latency=False,
+        )
+        return dense.model, training
+
+    def _record(self, task: Task, result: Compressed, training: Training) -> dict[str, Any]:
+        import gossamer
+        from gossamer import machine
+
+        cell = result.to_json()
+        return {
+            "format": 1,
+            "kind": "compression",
+            "data": self.data,
+            "model": self.model,
+            "task": task.name,
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "gossamer": gossamer.__version__,
+            "machine": machine.describe(),
+            "training": training.to_json(),
+            "cells": [{**cell, "id": self.method, "status": "done", "error": None}],
+        }

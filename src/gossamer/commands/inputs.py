@@ -1,0 +1,51 @@
+"""Makes the task, the network and its training from what the options say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from gossamer.compress.registry import parse_named
+from gossamer.errors import SettingError
+from gossamer.models import default_training, for_task
+from gossamer.tasks.task import Task
+from gossamer.train import Training
+
+
+def zoo(text: str) -> tuple[str, dict[str, Any]]:
+    """Reads one network of the zoo, optionally with arguments, as in `gcn[hidden=16]`.
+
+    Raises:
+        SettingError: It does not read so, or there are several.
+    """
+    found = parse_named(text)
+    if len(found) != 1:
+        raise SettingError(f"--model takes one network, found {len(found)}: {', '.join(found)}")
+    return next(iter(found.values()))
+
+
+def network(text: str, task: Task) -> nn.Module:
+    """Makes a network of the zoo with fresh weights and the task's widths.
+
+    Raises:
+        SettingError, ModelError: As `models.for_task`.
+    """
+    name, arguments = zoo(text)
+    return for_task(name, task, **arguments)
+
+
+def training(text: str, *, epochs: int | None, learning_rate: float | None, patience: int | None) -> Training:
+    """Returns how the network of this name is trained, its own defaults where an option is None.
+
+    Raises:
+        SettingError: An unknown network, or a value out of range.
+    """
+    made = Training.from_json(default_training(zoo(text)[0]))
+    if epochs is not None:
+        made = made.replace(epochs=epochs)
+    if patience is not None:
+        made = made.replace(patience=patience)
+    if learning_rate is not None:
+        made = made.replace(optimizer=made.optimizer.replace(learning_rate=learning_rate))
+    return made

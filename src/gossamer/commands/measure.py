@@ -1,0 +1,85 @@
+"""`gossamer measure`: what a network takes on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gossamer.commands.command import MaybeWhole, Whole
+from gossamer.report import units
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from gossamer.tasks.task import Task
+
+_WRITE = {
+    "bytes": lambda value: units.count(value, "B"),
+    "peak_memory_bytes": lambda value: units.count(value, "B"),
+    "latency_ms": units.milliseconds,
+    "latency_spread_ms": units.milliseconds,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Measures what a network takes: parameters, bytes, multiply-accumulates, latency and memory.
+
+    A saved network is measured as it is and with a sparse kernel in each layer where that is faster here; its
+    quality on the test split is shown too. A network of the zoo has fresh weights, so only its cost is shown.
+
+    Examples:
+      gossamer measure --data cora --model gcn
+      gossamer measure --data cora --model runs/small/model.gossamer --threads 1
+    """
+
+    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
+    threads: MaybeWhole = None  # threads to time with (default: PyTorch's own)
+    seed: Whole = 0  # seed of the split
+
+    def run(self, console: Console) -> dict[str, Any]:
+        """Measures, prints a table, and returns `{"costs": {variant: cost}, "quality": ...}`."""
+        from rich import box
+        from rich.table import Table
+
+        from gossamer import machine
+        from gossamer.cost import measure
+        from gossamer.tasks import datasets
+
+        task = datasets.task(self.data, seed=self.seed)
+        variants, quality = self._variants(task)
+        costs = {
+            name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()
+        }
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("")
+        for name in variants:
+            table.add_column(name, justify="right")
+        for key in next(iter(costs.values())):
+            values = [cost[key] for cost in costs.values()]
+            if any(value is not None for value in values):
+                table.add_row(key, *(_WRITE.get(key, units.count)(value) for value in values))
+        for name, value in quality.items():
+            table.add_row(f"{name} (test)", units.quality(name, value))
+        console.print(table)
+        return {
+            "data": self.data,
+            "model": self.model,
+            "costs": costs,
+            "quality": quality or None,
+            "machine": machine.describe(),
+        }
+
+    def _variants(self, task: Task) -> tuple[dict[str, nn.Module], dict[str, float]]:
+        """Returns the networks to measure by name, and the test quality of a trained one."""
+        from gossamer.commands import inputs
+        from gossamer.deploy import accelerate, load
+
+        if not Path(self.model).is_file():
+            return {self.model: inputs.network(self.model, task)}, {}
+        model = load(self.model)
+        quick = accelerate(model, task.example(), threads=self.threads).model
+        return {"as saved": model, "accelerated": quick}, task.evaluate(model, "test")

@@ -1,0 +1,189 @@
+"""Compresses one network: start the method, train with its hooks, finish, accelerate, measure."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gossamer.compress.compressed import Compressed
+from gossamer.compress.method import Method
+from gossamer.compress.search import find_setting
+from gossamer.cost import Budget, Cost, measure
+from gossamer.counting import count_macs
+from gossamer.deploy.accelerate import accelerate as accelerate_model
+from gossamer.errors import ModelError, SettingError
+from gossamer.tasks.task import Task
+from gossamer.train import History, Training, fit
+
+
+def compress(
+    model: nn.Module,
+    task: Task,
+    method: Method | Sequence[Method],
+    *,
+    training: Training | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    label: str | None = None,
+    checkpoint: str | Path | None = None,
+    accelerate: bool = True,
+    latency: bool = True,
+    progress: bool = True,
+) -> Compressed:
+    """Makes a smaller copy of `model`; the model itself is left untouched.
+
+    Args:
+        model: Any `nn.Module` that takes `task.example()`; trained already, or not.
+        task: What the network must do.
+        method: One method, or several: each starts from what the one before finished.
+        training: How to train, for each method; `Training(epochs=0)` compresses without any training.
+        budget: Upper bounds on the cost. The last method's knob is then searched for; where no setting meets the
+            budget, the nearest network is returned with `met_budget` False.
+        seed: Seed of everything random in the run.
+        label: What to call the method in results; its registered name by default.
+        checkpoint: Folder for checkpoints; a killed run called again with the same arguments goes on from there.
+        accelerate: Try a sparse kernel in each layer and keep those that measure faster here.
+        latency: Measure latency and peak memory; off, these fields of the costs are None.
+        progress: Show progress bars.
+
+    Returns:
+        The compressed network with costs and qualities before and after.
+
+    Raises:
+        ModelError: The model cannot be copied, does not fit the task, or has nothing the method could remove.
+        SettingError: A budget is given and the method has no knob to turn.
+        TrainingError: Training diverged.
+    """
+    training = Training() if training is None else training
+    methods = (method,) if isinstance(method, Method) else tuple(method)
+    if not methods:
+        raise SettingError("no method was given; pass one, for example gossamer.method('magnitude')")
+
+    timed = budget is not None and not {"latency_ms", "peak_memory_bytes"}.isdisjoint(budget.bounds())
+    if budget is not None:
+        if not methods[-1].knob:
+            raise SettingError(
+                f"{methods[-1].name} has no knob that a budget could turn; choose another last method"
+            )
+
+        def trial(candidate: Method) -> Cost:
+            """What the network would cost at this setting; untrained, as cost depends on the zeros alone."""
+            result = _run(
+                model,
+                task,
+                (*methods[:-1], candidate),
+                training=training.replace(epochs=0),
+                seed=seed,
+                label=label,
+                checkpoint=None,
+                accelerate=accelerate and timed,
+                latency=timed,
+                progress=False,
+            )
+            return result.cost
+
+        methods = (*methods[:-1], find_setting(methods[-1], budget, trial))
+
+    result = _run(
+        model,
+        task,
+        methods,
+        training=training,
+        seed=seed,
+        label=label,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        accelerate=accelerate,
+        latency=latency or timed,
+        progress=progress,
+    )
+    if budget is None:
+        return result
+    over = budget.violations(result.cost)
+    notes = [
+        f"The budget is not met; this is the nearest network found: {name} is {found:.6g}, more than {bound:.6g}."
+        for name, (found, bound) in over.items()
+    ]
+    return dataclasses.replace(result, met_budget=not over, notes=(*result.notes, *notes))
+
+
+def _run(
+    model: nn.Module,
+    task: Task,
+    methods: tuple[Method, ...],
+    *,
+    training: Training,
+    seed: int,
+    label: str | None,
+    checkpoint: Path | None,
+    accelerate: bool,
+    latency: bool,
+    progress: bool,
+) -> Compressed:
+    try:
+        small = copy.deepcopy(model)
+    except Exception as error:
+        raise ModelError(
+            f"{type(model).__name__} cannot be copied ({error}); detach tensors kept as attributes before compressing"
+        ) from error
+    example = task.example()
+    quality_before = task.evaluate(small, "test")
+    cost_before = measure(small, example, latency=latency)
+
+    histories: list[History] = []
+    training_macs = 0.0
+    for position, method in enumerate(methods):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            run = method.start(small, task, epochs=training.epochs)
+        step_macs = count_macs(small, example).total * task.examples_per_step()
+        saved = None if checkpoint is None else checkpoint / f"{position}-{_digest(method, seed)}.checkpoint"
+        history = fit(
+            run.model,
+            task,
+            training.replace(epochs=run.epochs),
+            hooks=run,
+            seed=seed,
+            checkpoint=saved,
+            progress=progress,
+        )
+        training_macs += history.forward_passes * step_macs
+        histories.append(history)
+        small = run.finish()
+
+    accelerated = accelerate_model(small, example) if accelerate else None
+    sizes = measure(small, example, latency=latency and accelerated is None)
+    running = sizes if accelerated is None else measure(accelerated.model, example, latency=latency)
+    knob = methods[-1].knob
+    return Compressed(
+        model=small,
+        accelerated=accelerated,
+        label=label or "+".join(method.name for method in methods),
+        methods=methods,
+        seed=seed,
+        requested=getattr(methods[-1], knob) if knob else None,
+        quality_before=quality_before,
+        quality=task.evaluate(small, "test"),
+        validation=task.evaluate(small, "val"),
+        cost_before=cost_before,
+        cost=dataclasses.replace(
+            running,
+            parameters=sizes.parameters,
+            nonzeros=sizes.nonzeros,
+            bytes=sizes.bytes,
+            training_macs=training_macs,
+        ),
+        histories=tuple(histories),
+        notes=tuple(note for history in histories for note in history.notes),
+    )
+
+
+def _digest(method: Method, seed: int) -> str:
+    """Names a checkpoint by what it belongs to, so that another setting never resumes from it."""
+    return hashlib.sha256(json.dumps([method.to_json(), seed]).encode()).hexdigest()[:12]

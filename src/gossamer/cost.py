@@ -1,0 +1,327 @@
+"""What a network takes, and upper bounds on it.
+
+Parameters, nonzeros, bytes and multiply-accumulates are counted; latency and memory are measured, on this
+machine and on the input given. No field is derived from another: a tenth of the multiply-accumulates is not
+called ten times as fast until the clock says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gossamer import storage
+from gossamer.counting import Profile, count_macs, evaluating, tensors_in
+from gossamer.errors import SettingError, unknown
+from gossamer.settings import Settings, bounded
+
+__all__ = [
+    "Budget",
+    "Cost",
+    "Profile",
+    "Timing",
+    "count_macs",
+    "distinct",
+    "identity",
+    "interleaved",
+    "measure",
+    "using_threads",
+]
+
+_WARM_UP = 3  # calls before the first one that is timed
+_FEWEST = 5  # timed calls, however long one takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a network takes.
+
+    Attributes:
+        parameters: Weights that are stored, zeros included; a parameter shared by two modules counts once.
+        nonzeros: Those of them that are not zero.
+        bytes: The state dict (parameters and persistent buffers) as `storage` stores it in a file; tensors
+            that share memory count once.
+        macs: Multiply-accumulates that really run in one call on the example.
+        training_macs: Those of the training that made the network, if known.
+        latency_ms: Median time of one call on the example.
+        latency_spread_ms: Interquartile range of those times.
+        peak_memory_bytes: Parameters and buffers as they lie in memory, plus the most that tensors made
+            during one call take at one time; the example itself is not counted.
+    """
+
+    parameters: int
+    nonzeros: int
+    bytes: int
+    macs: int
+    training_macs: float | None = None
+    latency_ms: float | None = None
+    latency_spread_ms: float | None = None
+    peak_memory_bytes: int | None = None
+
+    def ratio(self, other: Cost) -> dict[str, float]:
+        """Returns this cost over another's, by field, where both are known and the other is not zero."""
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self)}
+        return {name: mine / its for name, (mine, its) in pairs.items() if mine is not None and its}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns a JSON object of all fields; what is not known is null."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Cost:
+        """Makes a cost from what `to_json` returned.
+
+        Raises:
+            SettingError: An unknown field (with the nearest one) or a missing one.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for key in value:
+            if key not in fields:
+                raise SettingError(unknown("field of a cost", key, fields))
+        missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in value]
+        if missing:
+            raise SettingError(f"cost: {', '.join(missing)} missing; expected every counted field")
+        return cls(**value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(Settings):
+    """Upper bounds on any fields of `Cost`; None is no bound."""
+
+    parameters: float | None = bounded(None, ge=0)
+    nonzeros: float | None = bounded(None, ge=0)
+    bytes: float | None = bounded(None, ge=0)
+    macs: float | None = bounded(None, ge=0)
+    training_macs: float | None = bounded(None, ge=0)
+    latency_ms: float | None = bounded(None, ge=0)
+    peak_memory_bytes: float | None = bounded(None, ge=0)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Reads bounds such as `latency_ms<=2,bytes<=100k`.
+
+        Suffixes: k (or K), M, G and T are powers of 1000; Ki, Mi, Gi and Ti powers of 1024.
+
+        Raises:
+            SettingError: An unknown field (with the nearest one), a field twice, or not a number.
+
+        >>> Budget.parse("latency_ms<=2, bytes<=100k").bounds()
+        {'bytes': 100000.0, 'latency_ms': 2.0}
+        """
+        bounds: dict[str, float] = {}
+        fields = [field.name for field in dataclasses.fields(cls)]
+        for part in text.split(","):
+            match = re.fullmatch(r"\s*(\w+)\s*<=?\s*([-+.\deE]+?)\s*([kKMGT]i?)?\s*", part)
+            if match is None:
+                raise SettingError(f"budget: cannot read {part.strip()!r}; expected field<=number, as in bytes<=100k")
+            name, number, suffix = match.groups()
+            if name not in fields:
+                raise SettingError(unknown("field of a budget", name, fields))
+            if name in bounds:
+                raise SettingError(f"budget: {name} is bounded twice in {text!r}; give one bound")
+            bounds[name] = _number(number, part) * _scale(suffix)
+        return cls(**bounds)
+
+    def bounds(self) -> dict[str, float]:
+        """Returns the bounds that there are, by field."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def met_by(self, cost: Cost) -> bool:
+        """Says whether `cost` keeps every bound; raises as `excess` does."""
+        return not self.violations(cost)
+
+    def violations(self, cost: Cost) -> dict[str, tuple[float, float]]:
+        """Returns (found, bound) for every bound that `cost` exceeds; raises as `excess` does."""
+        return {name: (found, bound) for name, found, bound in self._pairs(cost) if found > bound}
+
+    def excess(self, cost: Cost) -> float:
+        """Returns the largest relative overshoot, found / bound - 1: at most 0 if the budget is met.
+
+        Without bounds it is -1, as for a cost of nothing.
+
+        Raises:
+            SettingError: A bounded field of `cost` was not measured.
+        """
+        ratios = [found / bound if bound else (float("inf") if found else 0.0) for _, found, bound in self._pairs(cost)]
+        return max(ratios, default=0.0) - 1.0
+
+    def _pairs(self, cost: Cost) -> list[tuple[str, float, float]]:
+        pairs = []
+        for name, bound in self.bounds().items():
+            found = getattr(cost, name)
+            if found is None:
+                raise SettingError(f"budget: bounds {name}, which was not measured; measure it or drop the bound")
+            pairs.append((name, float(found), bound))
+        return pairs
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one call, in the order they were taken.
+
+    Attributes:
+        times_ms: At least one, in milliseconds.
+    """
+
+    times_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """The median."""
+        return statistics.median(self.times_ms)
+
+    @property
+    def quick_ms(self) -> float:
+        """The time that a quarter of the calls, and at least five, did not exceed.
+
+        Whatever else runs on the machine only ever adds to a time, so this says more of the call itself than the
+        median does when the machine is busy.
+        """
+        rank = max(min(_FEWEST, len(self.times_ms)), math.ceil(len(self.times_ms) / 4))
+        return sorted(self.times_ms)[rank - 1]
+
+    @property
+    def spread_ms(self) -> float:
+        """The interquartile range; 0 for a single time."""
+        if len(self.times_ms) == 1:
+            return 0.0
+        low, _, high = statistics.quantiles(self.times_ms, n=4, method="inclusive")
+        return high - low
+
+
+def measure(
+    model: nn.Module,
+    example: tuple[Any, ...],
+    *,
+    latency: bool = True,
+    repeats: int = 100,
+    seconds: float = 1.0,
+    threads: int | None = None,
+    training_macs: float | None = None,
+) -> Cost:
+    """Returns what `model` takes on `example`; the model and the number of threads are left as they were.
+
+    Args:
+        model: Any module; it runs in eval mode, without gradients.
+        example: Its positional arguments, at the batch size and on the device that count.
+        latency: Whether to time it; counting alone runs the network once.
+        repeats: Most calls to time, at least 1.
+        seconds: Timing stops after this long, but not before 5 calls (or `repeats`, if fewer).
+        threads: Threads for the timing; None keeps PyTorch's setting.
+        training_macs: Passed on to the result.
+    """
+    profile = count_macs(model, example)
+    parameters = list(model.parameters())
+    resident = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        for tensor in [*parameters, *model.buffers()]
+        if tensor.layout == torch.strided
+    }
+    timing = None
+    if latency:
+        with evaluating(model), torch.no_grad(), using_threads(threads):
+            timing = interleaved({"model": lambda: model(*example)}, repeats=repeats, seconds=seconds)["model"]
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in parameters),
+        nonzeros=sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
+        bytes=sum(storage.stored_bytes(tensor) for tensor in distinct(model.state_dict()).values()),
+        macs=profile.total,
+        training_macs=training_macs,
+        latency_ms=timing.median_ms if timing else None,
+        latency_spread_ms=timing.spread_ms if timing else None,
+        peak_memory_bytes=sum(resident.values()) + profile.peak_bytes,
+    )
+
+
+def distinct(state: dict[str, Any]) -> dict[str, Tensor]:
+    """Returns the tensors of a state dict without those that are another one under a second name."""
+    found: dict[Any, tuple[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if isinstance(tensor, Tensor):
+            found.setdefault(identity(tensor) or name, (name, tensor))
+    return dict(found.values())
+
+
+def identity(tensor: Tensor) -> tuple[Any, ...] | None:
+    """Returns what two tensors have in common only if they are the same memory read the same way, or None."""
+    if tensor.layout != torch.strided or tensor.numel() == 0:
+        return None
+    return (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], *, repeats: int = 100, seconds: float = 1.0) -> dict[str, Timing]:
+    """Times several calls in turns, so that what disturbs the machine disturbs all of them.
+
+    Args:
+        calls: What to time, by name; each is called 3 times before the clock starts.
+        repeats: Most rounds, at least 1.
+        seconds: No round begins after this long, but not before 5 rounds (or `repeats`, if fewer).
+
+    Returns:
+        One `Timing` for each name. On a CUDA device each call is timed until the device is done.
+    """
+    if repeats < 1:
+        raise SettingError(f"repeats is {repeats}; expected at least 1")
+    synchronize = _synchronizer([out for call in calls.values() for out in tensors_in(call())])
+    for call in list(calls.values()) * (_WARM_UP - 1):
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    for done in range(repeats):
+        if done >= _FEWEST and time.perf_counter() > end:
+            break
+        for name, call in calls.items():
+            synchronize()
+            start = time.perf_counter()
+            call()
+            synchronize()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: Timing(tuple(values)) for name, values in times.items()}
+
+
+def _synchronizer(outputs: list[Tensor]) -> Callable[[], None]:
+    if any(tensor.is_cuda for tensor in outputs):
+        return torch.cuda.synchronize
+    return lambda: None
+
+
+@contextlib.contextmanager
+def using_threads(threads: int | None) -> Iterator[None]:
+    """Sets the number of PyTorch's threads and puts it back at the end; None changes nothing."""
+    if threads is None:
+        yield
+        return
+    if threads < 1:
+        raise SettingError(f"threads is {threads}; expected at least 1, or None for PyTorch's own setting")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _number(text: str, part: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingError(
+            f"budget: {text!r} in {part.strip()!r} is not a number; write it as in bytes<=100k"
+        ) from None
+
+
+def _scale(suffix: str | None) -> float:
+    if not suffix:
+        return 1.0
+    return float((1024 if suffix.endswith("i") else 1000) ** ("KMGT".index(suffix[0].upper()) + 1))

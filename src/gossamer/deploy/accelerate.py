@@ -1,0 +1,340 @@
+"""Gives each layer of a pruned network the kernel that is fastest for it, by the clock of this machine.
+
+The network runs once on the example, and each linear layer and convolution keeps the inputs it really got.
+For a layer with zeros every kernel that could serve it is made, checked against the dense layer, and timed
+in turns with it on those inputs. A kernel takes a layer's place only if it is faster by a margin and by
+more than the noise; at the end the whole network is timed in turns with the dense one, and if it is not
+faster it is left dense. So the result never is slower by choice, never computes anything else, and says of
+every layer what was chosen and why.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from gossamer.cost import Timing, interleaved, using_threads
+from gossamer.counting import tensors_in
+from gossamer.deploy import changes
+from gossamer.deploy.changes import SwapLayer
+from gossamer.errors import ModelError, SettingError
+from gossamer.graph import CSR
+from gossamer.kernels import native
+from gossamer.nn.linear import Linear
+from gossamer.nn.packed import Packed
+from gossamer.nn.sparse import CompactLinear
+
+_LAYER_REPEATS = 30
+_LAYER_SECONDS = 0.3  # timing stops after this long for one layer
+_MODEL_SECONDS = 1.0
+_FEWEST_ZEROS = 0.1  # below this no kernel has a chance, and none is tried
+_ROUNDINGS = 256  # units of rounding by which a layer may differ: see `_agrees`
+_NETWORK_ROUNDING = 1e-4  # relative difference that a network's output may show
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen for one layer, and why.
+
+    Attributes:
+        layer: Dotted name; "" is the model itself.
+        kind: Its class.
+        shape: Of its weight.
+        parameters, nonzeros: Of its weight.
+        kernel: dense, csr, blocks or compact.
+        dense_ms, kernel_ms: Times of the dense layer and of the best other kernel over all calls of the layer in
+            one call of the model, undisturbed (`Timing.quick_ms`); None where nothing was timed.
+        candidates: The same of each kernel tried, by name.
+        reason: The choice in words.
+    """
+
+    layer: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    nonzeros: int
+    kernel: str
+    reason: str
+    dense_ms: float | None = None
+    kernel_ms: float | None = None
+    candidates: dict[str, float]
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the weight that is zero, in [0, 1]."""
+        return 1.0 - self.nonzeros / self.parameters if self.parameters else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns a JSON object with every field and `sparsity`; `layer` is called `name` there."""
+        return {
+            "name": self.layer,
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "parameters": self.parameters,
+            "nonzeros": self.nonzeros,
+            "sparsity": self.sparsity,
+            "kernel": self.kernel,
+            "reason": self.reason,
+            "dense_ms": self.dense_ms,
+            "kernel_ms": self.kernel_ms,
+            "candidates": dict(self.candidates),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerated:
+    """A network with a kernel for each layer.
+
+    Attributes:
+        model: The accelerated copy, in eval mode.
+        choices: One for each linear layer and convolution, in the order of the model's modules.
+        changes: What was done, for `save` and for replaying on the untouched class; empty if nothing was
+            swapped.
+        before, after: Times of one call on the example, dense and with the kernels chosen (whether or not
+            they were kept); None if no kernel was faster for any layer.
+        reason: What became of the whole network, in words.
+    """
+
+    model: nn.Module
+    choices: tuple[Choice, ...]
+    changes: tuple[SwapLayer, ...]
+    before: Timing | None
+    after: Timing | None
+    reason: str
+
+
+def accelerate(
+    model: nn.Module, example: tuple[Any, ...], *, threads: int | None = None, minimum_gain: float = 1.05
+) -> Accelerated:
+    """Returns a copy of `model` for prediction, with a faster kernel in each layer that has one.
+
+    Args:
+        model: Any network, typically pruned; it is left as it is.
+        example: Its positional arguments at the batch size that counts; what is fastest depends on it.
+        threads: Threads to time with; None keeps PyTorch's setting.
+        minimum_gain: A kernel must be at least this many times as fast as the dense layer, at least 1.
+
+    Raises:
+        SettingError: `minimum_gain` is below 1, or `threads` below 1.
+    """
+    if not minimum_gain >= 1.0:
+        raise SettingError(f"minimum_gain is {minimum_gain}; expected at least 1 (1.05 is 5 % faster)")
+    dense = copy.deepcopy(model).eval()
+    with torch.no_grad(), using_threads(threads):
+        layers = _layers(dense)
+        calls, wanted = _record(dense, layers, example)
+        shared = _shared(dense)
+        choices = tuple(_choose(name, layer, calls[name], shared, minimum_gain) for name, layer in layers.items())
+        swaps = tuple(SwapLayer(layer=c.layer, kernel=c.kernel) for c in choices if c.kernel != "dense")
+        if not swaps:
+            return _kept_dense(dense, choices, "dense kept: no kernel is faster in any layer")
+        fast = changes.apply(swaps, copy.deepcopy(dense))
+        if not _same(list(tensors_in(fast(*example))), wanted):
+            return _kept_dense(dense, choices, "dense kept: the outputs differ by more than rounding")
+        times = interleaved(
+            {"dense": lambda: dense(*example), "fast": lambda: fast(*example)},
+            repeats=50,
+            seconds=_MODEL_SECONDS,
+        )
+    before, after = times["dense"], times["fast"]
+    gain = before.quick_ms / after.quick_ms
+    if not _faster(after, before, 1.0):
+        why = f"dense kept: the whole network with the kernels chosen is {_ratio(gain)}"
+        why += ", within noise" if gain > 1 else ""
+        return _kept_dense(dense, choices, why, before, after)
+    return Accelerated(
+        model=fast,
+        choices=choices,
+        changes=swaps,
+        before=before,
+        after=after,
+        reason=f"{len(swaps)} of {len(choices)} layers swapped, the whole network is {_ratio(gain)}",
+    )
+
+
+def _kept_dense(
+    dense: nn.Module,
+    choices: tuple[Choice, ...],
+    reason: str,
+    before: Timing | None = None,
+    after: Timing | None = None,
+) -> Accelerated:
+    kept = tuple(c if c.kernel == "dense" else replace(c, kernel="dense", reason=reason) for c in choices)
+    return Accelerated(model=dense, choices=kept, changes=(), before=before, after=after, reason=reason)
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that a kernel might serve, by name: of any class that computes as Linear or Conv2d does."""
+    forwards = {nn.Linear.forward, nn.Conv2d.forward, Linear.forward}
+    pyg = sys.modules.get("torch_geometric.nn.dense.linear")  # a model that uses it has imported it
+    if pyg is not None:
+        forwards.add(pyg.Linear.forward)
+    return {name: module for name, module in model.named_modules() if type(module).forward in forwards}
+
+
+def _record(
+    model: nn.Module, layers: dict[str, nn.Module], example: tuple[Any, ...]
+) -> tuple[dict[str, list[Any]], list[Tensor]]:
+    """Runs the model once; returns each layer's inputs, call by call, and the tensors of the output.
+
+    An input is noted as itself if it came as one positional argument, and as None otherwise.
+    """
+    calls: dict[str, list[Any]] = {name: [] for name in layers}
+    handles = []
+    for name, layer in layers.items():
+
+        def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], name: str = name) -> None:
+            calls[name].append(args[0] if len(args) == 1 and not kwargs else None)
+
+        handles.append(layer.register_forward_pre_hook(note, with_kwargs=True))
+    try:
+        out = model(*example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls, list(tensors_in(out))
+
+
+def _shared(model: nn.Module) -> set[int]:
+    """The ids of the parameters that more than one module has."""
+    owners = Counter(id(p) for module in model.modules() for p in module.parameters(recurse=False))
+    return {key for key, count in owners.items() if count > 1}
+
+
+def _choose(name: str, layer: nn.Module, inputs: list[Any], shared: set[int], minimum_gain: float) -> Choice:
+    """Makes, checks and times the kernels that could serve one layer on its inputs."""
+    weight = cast("Tensor", layer.weight)
+    zeros = 1.0 - int(torch.count_nonzero(weight)) / max(1, weight.numel())
+    kept = Choice(
+        layer=name,
+        kind=type(layer).__name__,
+        shape=tuple(weight.shape),
+        parameters=weight.numel(),
+        nonzeros=int(torch.count_nonzero(weight)),
+        kernel="dense",
+        reason="",
+        candidates={},
+    )
+    reason = _obstacle(layer, inputs, shared, zeros)
+    if reason:
+        return replace(kept, reason=f"dense kept: {reason}")
+    made = _candidates(layer)
+    right = {kernel: new for kernel, new in made.items() if all(_agrees(new, layer, x) for x in inputs)}
+    if not right:
+        why = "the kernels' outputs differ by more than rounding" if made else "no kernel serves its zeros"
+        return replace(kept, reason=f"dense kept: {zeros:.0%} zeros, {why}")
+    times = interleaved(
+        {kernel: _calling(module, inputs) for kernel, module in {"dense": layer, **right}.items()},
+        repeats=_LAYER_REPEATS,
+        seconds=_LAYER_SECONDS,
+    )
+    dense = times.pop("dense")
+    best = min(times, key=lambda kernel: times[kernel].quick_ms)
+    gain = dense.quick_ms / times[best].quick_ms
+    if _faster(times[best], dense, minimum_gain):
+        chosen, reason = best, f"{best} chosen: {zeros:.0%} zeros, {_ratio(gain)}"
+    else:
+        note = f", within noise or the margin of {minimum_gain:g}x" if gain > 1 else ""
+        chosen, reason = "dense", f"dense kept: {zeros:.0%} zeros, {best} {_ratio(gain)}{note}"
+    return replace(
+        kept,
+        kernel=chosen,
+        reason=reason,
+        dense_ms=dense.quick_ms,
+        kernel_ms=times[best].quick_ms,
+        candidates={kernel: timing.quick_ms for kernel, timing in times.items()},
+    )
+
+
+def _obstacle(layer: nn.Module, inputs: list[Any], shared: set[int], zeros: float) -> str:
+    """Says what keeps a layer from being swapped at all; "" if nothing does."""
+    tensors = all(isinstance(x, Tensor) and x.layout == torch.strided for x in inputs)
+    shares = any(id(parameter) in shared for parameter in layer.parameters())
+    obstacles = (
+        (parametrize.is_parametrized(layer), "its weight is parametrised; remove the parametrisation first"),
+        (not inputs, "it is not called on the example"),
+        (
+            any(isinstance(x, CSR) for x in inputs),
+            "its input is sparse, and only what is there is multiplied",
+        ),
+        (not tensors, "it is called with something else than one dense tensor"),
+        (bool(layer._forward_hooks or layer._forward_pre_hooks), "it has hooks, which a swap would lose"),
+        (shares, "it shares its weight with another module"),
+        (zeros < _FEWEST_ZEROS, f"{zeros:.0%} zeros, too few for any kernel"),
+    )
+    return next((reason for there, reason in obstacles if there), "")
+
+
+def _candidates(layer: nn.Module) -> dict[str, Packed]:
+    """Returns the packed forms of a layer that leave something out and for which there is a kernel here."""
+    weight = cast("Tensor", layer.weight)
+    native_here = native.available() and weight.dtype == torch.float32 and weight.device.type == "cpu"
+    found: dict[str, Packed] = {}
+    for kernel in changes.CONV2D if isinstance(layer, nn.Conv2d) else changes.LINEAR:
+        if kernel != CompactLinear.kernel and not native_here:
+            continue
+        try:
+            packed = changes.packed(layer, kernel)
+        except ModelError:  # for example a grouped convolution
+            continue
+        stored = sum(parameter.numel() for parameter in packed.parameters())
+        if stored <= (1 - _FEWEST_ZEROS) * sum(parameter.numel() for parameter in layer.parameters()):
+            found[kernel] = packed
+    return found
+
+
+def _agrees(new: nn.Module, layer: nn.Module, x: Tensor) -> bool:
+    """Says whether two layers agree up to rounding, for which the sum of absolute products is the scale.
+
+    A sum of n products in another order differs by at most n ε Σ|w x|, in practice by √n (Higham, "Accuracy
+    and Stability of Numerical Algorithms", 2002, §3.1 and §2.8).
+    """
+    absolute = copy.deepcopy(layer)
+    for parameter in absolute.parameters():
+        parameter.abs_()
+    got, wanted, scale = new(x), layer(x), absolute(x.abs())
+    if got.shape != wanted.shape or got.dtype != wanted.dtype:
+        return False
+    return bool(((got - wanted).abs() <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * scale).all())
+
+
+def _same(got: list[Tensor], wanted: list[Tensor]) -> bool:
+    """Says whether two outputs of a network agree up to the rounding that its layers pass on."""
+    if not wanted or len(got) != len(wanted):
+        return False
+    for mine, its in zip(got, wanted, strict=True):
+        if mine.shape != its.shape or mine.dtype != its.dtype:
+            return False
+        if not its.is_floating_point():
+            if not torch.equal(mine, its):
+                return False
+            continue
+        scale = float(its.nan_to_num(0.0, 0.0, 0.0).abs().max()) if its.numel() else 0.0
+        if not torch.allclose(mine, its, rtol=_NETWORK_ROUNDING, atol=_NETWORK_ROUNDING * scale, equal_nan=True):
+            return False
+    return True
+
+
+def _calling(module: nn.Module, inputs: list[Any]) -> Callable[[], list[Any]]:
+    return lambda: [module(x) for x in inputs]
+
+
+def _faster(new: Timing, old: Timing, gain: float) -> bool:
+    """Says whether `new` is `gain` times as fast, and that this is no chance.
+
+    Its k quickest calls, a quarter of n and at least five, must all beat the quickest of `old`. If there were no
+    difference, the k smallest of 2 n times would all be on one given side once in about 2^k trials.
+    """
+    return new.quick_ms * gain <= min(old.times_ms)
+
+
+def _ratio(gain: float) -> str:
+    return f"{gain:.2f}x faster" if gain >= 1 else f"{1 / gain:.2f}x slower"

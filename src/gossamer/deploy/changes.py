@@ -1,0 +1,93 @@
+"""Typed records of what was done to a network's structure, so that it can be done again to its class.
+
+A change is Settings: it goes to JSON and back by its name. Later kinds join the family by subclassing
+`Change`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from gossamer.errors import ModelError, nearest
+from gossamer.nn.packed import Packed
+from gossamer.nn.sparse import BlockConv2d, BlockLinear, CompactConv2d, CompactLinear, CSRConv2d, CSRLinear
+from gossamer.settings import Settings
+
+LINEAR: dict[str, type[Packed]] = {kind.kernel: kind for kind in (CSRLinear, BlockLinear, CompactLinear)}
+CONV2D: dict[str, type[Packed]] = {kind.kernel: kind for kind in (CSRConv2d, BlockConv2d, CompactConv2d)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Settings):
+    """One change of a network's structure."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place and returns the model, a new one if the model itself is what changes.
+
+        Raises:
+            ModelError: The model has no such layer, or the layer does not allow the change.
+        """
+        raise TypeError(f"{type(self).__name__} is abstract: define apply()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapLayer(Change):
+    """Replaces a dense layer by the packed one of a kernel, wherever the model refers to it."""
+
+    name = "swap-layer"
+    layer: str  # dotted name; "" is the model itself
+    kernel: str  # csr, blocks or compact
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        dense = submodule(model, self.layer)
+        return replace_module(model, dense, packed(dense, self.kernel))
+
+
+def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
+    """Makes all changes, in order, in place, and returns the model."""
+    for change in changes:
+        model = change.apply(model)
+    return model
+
+
+def found(model: nn.Module) -> tuple[SwapLayer, ...]:
+    """Returns the swaps that would lead from the dense model to `model`, by its packed layers."""
+    swaps = ((name, module) for name, module in model.named_modules() if isinstance(module, Packed))
+    return tuple(SwapLayer(layer=name, kernel=module.kernel) for name, module in swaps)
+
+
+def packed(dense: nn.Module, kernel: str) -> Packed:
+    """Returns a packed copy of a dense linear layer or convolution.
+
+    Raises:
+        ModelError: The kernel is unknown, or does not serve this layer.
+    """
+    kinds = CONV2D if isinstance(dense, nn.Conv2d) else LINEAR
+    if kernel not in kinds:
+        raise ModelError(f"kernel {kernel!r} does not serve {type(dense).__name__}; known: {', '.join(sorted(kinds))}")
+    return kinds[kernel].from_dense(dense)
+
+
+def submodule(model: nn.Module, name: str) -> nn.Module:
+    """Returns the module of this dotted name; raises ModelError, with the nearest names, if there is none."""
+    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
+    if name not in modules:
+        close = nearest(name, modules)
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ModelError(f"the model ({type(model).__name__}) has no layer {name!r}{hint}")
+    return modules[name]
+
+
+def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """Puts `new` wherever `old` is in `model`, and returns the model, or `new` if the model is `old`."""
+    if model is old:
+        return new
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is old:
+                setattr(parent, name, new)
+    return model

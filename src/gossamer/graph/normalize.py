@@ -1,0 +1,69 @@
+"""Scales the entries of an adjacency matrix by node degrees, as graph convolutions ask for.
+
+Both functions take the adjacency of incoming edges (row = target, column = source) and return one with the
+same places. The degree of a node is the sum of the weights of its incoming edges; where it is zero the result
+is zero, never infinite.
+
+`symmetric` is Kipf & Welling, "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017,
+eq. (2), and on a directed graph uses the in-degree on both sides, as PyTorch Geometric does.
+`with_self_loops` is its renormalisation trick: A + I, except that a node which has a loop already keeps the
+weight of that loop.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from gossamer.errors import DataError
+from gossamer.graph.csr import CSR, sort_coordinates
+
+
+def symmetric(adjacency: CSR) -> CSR:
+    """Returns D^-1/2 A D^-1/2.
+
+    Raises:
+        DataError: The weights of some node's incoming edges sum to less than zero.
+    """
+    degree = adjacency.row_sums()
+    if bool((degree < 0).any()):
+        node = int((degree < 0).nonzero()[0])
+        raise DataError(
+            f"symmetric normalisation: the incoming weights of node {node} sum to {float(degree[node]):g}; "
+            "expected at least 0: use row normalisation, or take the absolute weights"
+        )
+    scale = torch.where(degree > 0, degree.rsqrt(), torch.zeros_like(degree))
+    factor = scale[adjacency.rows] * scale[adjacency.indices]
+    return adjacency.with_values(factor if adjacency.values is None else factor * adjacency.values)
+
+
+def by_row(adjacency: CSR) -> CSR:
+    """Returns D^-1 A: each row sums to 1, which is the mean over incoming edges, or stays 0."""
+    degree = adjacency.row_sums()
+    factor = torch.where(degree != 0, degree.reciprocal(), torch.zeros_like(degree))[adjacency.rows]
+    return adjacency.with_values(factor if adjacency.values is None else factor * adjacency.values)
+
+
+def with_self_loops(adjacency: CSR, weight: float = 1.0) -> CSR:
+    """Returns the square matrix with exactly one entry on each place of the diagonal.
+
+    A loop that is there keeps its weight (the last one, where a node has several); the others get `weight`.
+
+    Raises:
+        DataError: The matrix is not square.
+    """
+    nodes, columns = adjacency.shape
+    if nodes != columns:
+        raise DataError(f"self loops need a square adjacency, found {adjacency.shape}")
+    row, column = adjacency.rows, adjacency.indices.long()
+    other = row != column
+    loop = torch.arange(nodes, device=adjacency.device)
+    row_all, column_all = torch.cat([row[other], loop]), torch.cat([column[other], loop])
+    values = None
+    if adjacency.values is not None or weight != 1.0:
+        old = adjacency.to_values()
+        # Of several loops the last one wins; picking it by its place keeps that true on every device.
+        last = torch.full_like(loop, -1).scatter_reduce(0, row[~other], (~other).nonzero().squeeze(1), reduce="amax")
+        kept = torch.cat([old, old.new_full((1,), weight)])[last]
+        values = torch.cat([old[other], kept])
+    indptr, order = sort_coordinates(row_all, column_all, shape=adjacency.shape)
+    return CSR(indptr, column_all[order], None if values is None else values[order], shape=adjacency.shape)

@@ -1,0 +1,52 @@
+"""How many multiply-accumulates each operator of this package takes, by operator.
+
+A sum without weights counts like one with weights: one multiply-accumulate an entry and feature. Zeros that a
+kernel stores, such as the padding of a block, count, because they run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT
+from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
+from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
+
+Formula = Callable[[Sequence[Any], Any], int]
+
+
+def _aggregate(args: Sequence[Any], out: Any) -> int:
+    return int(args[1].shape[0]) * int(math.prod(out.shape[1:]))
+
+
+def _edge_dot(args: Sequence[Any], out: Any) -> int:
+    return int(out.shape[0]) * int(math.prod(args[2].shape[1:]))
+
+
+def _csr_matmul(args: Sequence[Any], out: Any) -> int:
+    return int(args[1].shape[0]) * int(out.shape[1])
+
+
+def _csr_linear(args: Sequence[Any], out: Any) -> int:
+    return int(args[1].shape[0]) * int(out.shape[0])
+
+
+def _block_matmul(args: Sequence[Any], out: Any) -> int:
+    return int(args[2].numel()) * int(out.shape[1])
+
+
+def _block_linear(args: Sequence[Any], out: Any) -> int:
+    return int(args[2].numel()) * int(out.shape[0])
+
+
+MACS: dict[Any, Formula] = {
+    AGGREGATE: _aggregate,
+    EDGE_DOT: _edge_dot,
+    CSR_MATMUL: _csr_matmul,
+    CSR_LINEAR: _csr_linear,
+    BLOCK_MATMUL: _block_matmul,
+    BLOCK_LINEAR: _block_linear,
+}
+"""Operator overload to `formula(args, out)`: positional arguments and result, as a dispatch mode sees them."""

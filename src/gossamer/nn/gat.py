@@ -1,0 +1,78 @@
+"""The graph attention layer of Veličković et al., "Graph Attention Networks", ICLR 2018, eqs. (1)-(6).
+
+    e_ij = LeakyReLU(a_target · W x_i + a_source · W x_j),   out_i = Σ_j softmax_j(e_ij) · W x_j + b
+
+per head, over the neighbours of i and i itself. The dot product with the concatenation [W x_i ‖ W x_j] is
+split into its two halves, so that each is computed once per node instead of once per edge, and features are
+never copied to the edges. Edge weights are not used; existing self loops count once. Dropout acts on the
+attention, as in the paper; dropout of the input is the model's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gossamer.graph import Graph, as_graph
+from gossamer.nn.attention import edge_logits, edge_softmax
+from gossamer.nn.dropout import dropout
+from gossamer.nn.linear import Features, Linear
+
+
+class GATConv(nn.Module):
+    """One graph attention layer.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of each head's output.
+        heads: Number of attention heads H, at least 1.
+        concat: Whether the heads stand side by side (True) or are averaged (False).
+        slope: Slope of the leaky ReLU below zero.
+        dropout: Probability of dropping an edge's attention while training.
+        bias: Whether to add a learned bias.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        heads: int = 1,
+        concat: bool = True,
+        slope: float = 0.2,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.concat = concat
+        self.slope = slope
+        self.dropout = dropout
+        self.linear = Linear(in_features, heads * out_features, bias=False)
+        self.source = nn.Parameter(torch.empty(heads, out_features))
+        self.target = nn.Parameter(torch.empty(heads, out_features))
+        for weight in (self.linear.weight, self.source, self.target):
+            nn.init.xavier_uniform_(weight)
+        self.bias = (
+            nn.Parameter(torch.zeros(heads * out_features if concat else out_features)) if bias else None
+        )
+
+    def forward(self, x: Features, graph: Graph | Tensor) -> Tensor:
+        """Applies the layer.
+
+        Args:
+            x: (N, in_features) tensor or CSR.
+            graph: A `Graph` of N nodes, or a PyG `edge_index` (2, E); self loops are added where missing.
+
+        Returns:
+            (N, heads · out_features), or (N, out_features) where heads are averaged.
+        """
+        edges = as_graph(graph, x.shape[0]).add_self_loops().adjacency
+        projected = self.linear(x).view(-1, *self.source.shape)  # (N, H, F)
+        source, target = (torch.einsum("nhf,hf->nh", projected, a) for a in (self.source, self.target))
+        logits = F.leaky_relu(edge_logits(edges, source, target), self.slope)  # (E, H)
+        attention = dropout(edge_softmax(edges, logits), self.dropout, self.training)
+        out = edges.aggregate(projected, attention)  # (N, H, F)
+        out = out.flatten(1) if self.concat else out.mean(1)
+        return out if self.bias is None else out + self.bias

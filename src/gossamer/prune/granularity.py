@@ -1,0 +1,209 @@
+"""What is removed together.
+
+Single weights lose the least accuracy; larger pieces run faster. Every granularity sees a weight as a matrix
+(R, C) with one row an output, divides it into groups, and turns a choice of groups back into a mask. A group
+is worth the mean of its weights' scores.
+
+| granularity | group | groups of (R, C) |
+|---|---|---|
+| `SingleWeights` | one weight | R·C |
+| `SIMDBlocks` | one column of `rows` consecutive rows | ceil(R / rows)·C |
+| `NM` | one weight, at most n in m consecutive columns | R·C |
+| `Filters` | one row, with its bias | R |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gossamer.errors import SettingError
+from gossamer.settings import Settings, bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Granularity(Settings):
+    """A family: what is removed together. Masks and scores are (R, C), groups (G,)."""
+
+    removes_outputs: ClassVar[bool] = False  # whole rows go, and their biases with them
+    regrows: ClassVar[bool] = False  # a group that was removed can come back from zero
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns the number of weights in each group, (G,) int64."""
+        raise TypeError(f"{type(self).__name__} is abstract: define sizes()")
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns one score a group, (G,), from one a weight, (R, C)."""
+        raise TypeError(f"{type(self).__name__} is abstract: define pool()")
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns the mask (R, C) that keeps these groups, (G,) bool."""
+        raise TypeError(f"{type(self).__name__} is abstract: define expand()")
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns which groups a mask (R, C) keeps, (G,) bool."""
+        raise TypeError(f"{type(self).__name__} is abstract: define active()")
+
+    def budget(self, rows: int, columns: int, sparsity: float) -> int | None:
+        """Returns how many weights the pattern itself keeps in a layer; None where that is free to choose."""
+        del rows, columns, sparsity
+        return None
+
+    def check(self, sparsity: float) -> None:
+        """Refuses a sparsity that the pattern cannot have, with a SettingError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleWeights(Granularity):
+    """Each weight by itself."""
+
+    name = "single-weights"
+    regrows = True
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns ones, (R·C,)."""
+        return torch.ones(rows * columns, dtype=torch.int64)
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns the scores, (R·C,)."""
+        return scores.flatten()
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns the groups as (R, C)."""
+        return groups.view(rows, columns)
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns the mask as (R·C,)."""
+        return mask.flatten()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SIMDBlocks(Granularity):
+    """One column of consecutive output rows: those rows share the pattern of their zeros.
+
+    One load of an input value then serves a whole vector register of outputs. Where R is no multiple of
+    `rows`, the last block has fewer.
+    """
+
+    name = "simd-blocks"
+    regrows = True
+    rows: int = bounded(16, ge=1)  # 16 float32 fill one 512-bit register; the native kernel takes 16
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns `self.rows` or what the last block has, (B·C,), blocks in order."""
+        return self._heights(rows).repeat_interleave(columns)
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns the mean over each block's column, (B·C,)."""
+        rows, columns = scores.shape
+        heights = self._heights(rows)
+        padded = F.pad(scores, (0, 0, 0, len(heights) * self.rows - rows))
+        sums = padded.view(len(heights), self.rows, columns).sum(1)
+        return (sums / heights.to(scores.device)[:, None]).flatten()
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns each block's pattern, repeated for its rows."""
+        return groups.view(-1, columns).repeat_interleave(self.rows, dim=0)[:rows]
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns the pattern of the first row of each block, which its other rows share."""
+        return mask[:: self.rows].flatten()
+
+    def _heights(self, rows: int) -> Tensor:
+        return torch.full((math.ceil(rows / self.rows),), self.rows).clamp(max=rows - torch.arange(0, rows, self.rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NM(Granularity):
+    """At most n weights in every m consecutive columns of a row.
+
+    The sparsity is 1 − n/m and no other. A last piece of r < m columns keeps ceil(r·n/m). On the way there (a
+    gradual schedule) each piece keeps ceil(r·(1 − sparsity)). Columns of a convolution are (C_in, kh, kw)
+    with kw running fastest, as in the matrix that `unfold` multiplies.
+    """
+
+    name = "n-m"
+    n: int = bounded(2, ge=1)
+    m: int = bounded(4, ge=2)
+
+    def __post_init__(self) -> None:
+        """Checks n < m as well as the ranges."""
+        super().__post_init__()
+        if self.n >= self.m:
+            raise SettingError(f"n-m: n is {self.n} and m is {self.m}; expected n below m, for example 2 of 4")
+
+    def check(self, sparsity: float) -> None:
+        """Refuses any sparsity but 1 − n/m."""
+        fixed = 1.0 - self.n / self.m
+        if not math.isclose(sparsity, fixed, abs_tol=1e-9):
+            raise SettingError(
+                f"n-m: sparsity is {sparsity:g}; keeping {self.n} of {self.m} is sparsity {fixed:g} and no "
+                "other, so ask for that, change n and m, or choose granularity 'single-weights'"
+            )
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns ones, (R·C,)."""
+        return torch.ones(rows * columns, dtype=torch.int64)
+
+    def budget(self, rows: int, columns: int, sparsity: float) -> int:
+        """Returns R · Σ over pieces of ceil(r · (1 − sparsity))."""
+        pieces, rest = divmod(columns, self.m)
+        return rows * (pieces * self._kept(self.m, sparsity) + self._kept(rest, sparsity))
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns −rank / r, (R·C,): rank of a weight in its piece, from 0 = best, over the piece's length.
+
+        The highest of these scores, taken in any number up to `budget`, never break the pattern.
+        """
+        rows, columns = scores.shape
+        pieces = math.ceil(columns / self.m)
+        padded = F.pad(scores, (0, pieces * self.m - columns), value=-math.inf).view(rows, pieces, self.m)
+        order = padded.argsort(dim=2, descending=True, stable=True)
+        rank = order.argsort(dim=2).view(rows, -1)[:, :columns]
+        lengths = torch.full((columns,), self.m, device=scores.device)
+        lengths[columns - columns % self.m :] = columns % self.m
+        return -(rank / lengths).flatten()
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns the groups as (R, C)."""
+        return groups.view(rows, columns)
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns the mask as (R·C,)."""
+        return mask.flatten()
+
+    @staticmethod
+    def _kept(length: int, sparsity: float) -> int:
+        return math.ceil(round(length * (1.0 - sparsity), 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters(Granularity):
+    """Whole rows: all weights of an output and its bias.
+
+    The last layer that a prediction calls keeps all its rows, for they are the network's answers.
+    """
+
+    name = "filters"
+    removes_outputs = True
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns C, (R,)."""
+        return torch.full((rows,), columns, dtype=torch.int64)
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns the mean of each row, (R,)."""
+        return scores.mean(1)
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns each row's fate, repeated for its columns."""
+        return groups[:, None].expand(rows, columns)
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns which rows have any weight, (R,)."""
+        return mask.any(1)

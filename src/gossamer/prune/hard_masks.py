@@ -1,0 +1,179 @@
+"""Hard masks: removed weights are set to zero when the schedule says, and stay zero in further training.
+
+The algorithm of most pruning papers; which one is a matter of score, granularity, allocation and schedule.
+Train-and-prune is `OneShot`, gradual pruning `Cubic`, lottery tickets `Iterative`. Where training ends before
+the schedule does, what is missing is removed at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gossamer.compress.method import Compression, Method
+from gossamer.errors import SettingError
+from gossamer.prune.allocation import Allocation, Uniform
+from gossamer.prune.forward_share import ForwardShare
+from gossamer.prune.granularity import Granularity, SingleWeights
+from gossamer.prune.masks import Masks, choose
+from gossamer.prune.schedules import OneShot, Schedule
+from gossamer.prune.scores import Magnitude, Score, observe_batches
+from gossamer.prune.weights import last_called, prunable_weights
+from gossamer.settings import bounded
+from gossamer.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardMasks(Method):
+    """Prunes to `sparsity` by choices that can be combined freely, where they make sense together."""
+
+    name = "hard-masks"
+    knob = "sparsity"
+    sparsity: float = bounded(0.9, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
+    score: Score = field(default_factory=Magnitude)
+    granularity: Granularity = field(default_factory=SingleWeights)
+    allocation: Allocation = field(default_factory=Uniform)
+    schedule: Schedule = field(default_factory=OneShot)
+    layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
+    exclude: tuple[str, ...] = ()  # patterns of those to leave dense
+    batches: int = bounded(8, ge=1)  # training batches over which a score averages gradients, where it needs them
+
+    def __post_init__(self) -> None:
+        """Checks that the choices fit together as well as the ranges."""
+        super().__post_init__()
+        self.granularity.check(self.sparsity)
+        if self.granularity.budget(1, 1, 0.0) is not None and not isinstance(self.allocation, Uniform):
+            raise SettingError(
+                f"hard-masks: granularity {self.granularity.name!r} sets every layer's density itself, so "
+                f"allocation {self.allocation.name!r} has no say; use 'uniform'"
+            )
+
+    def start(self, model: nn.Module, task: Task, *, epochs: int) -> MaskedTraining:
+        """Begins; what the schedule puts at the start is removed at once.
+
+        Raises:
+            ModelError: The model has no prunable weight, or a pattern matches none.
+        """
+        weights = prunable_weights(model, self.layers, self.exclude)
+        if self.granularity.removes_outputs:
+            output = last_called(model, task.example(), weights)
+            weights = prunable_weights(model, self.layers, (*self.exclude, output))
+        return MaskedTraining(self, model, task, Masks(weights), epochs=epochs)
+
+
+class MaskedTraining(Compression):
+    """The state of one run of `HardMasks`."""
+
+    def __init__(self, method: HardMasks, model: nn.Module, task: Task, masks: Masks, *, epochs: int) -> None:
+        super().__init__(model, epochs=epochs)
+        self._method = method
+        self._task = task
+        self._masks = masks
+        steps = epochs * task.steps()
+        self._plan = method.schedule.plan(steps, method.sparsity)
+        self._snapshot_step = method.schedule.snapshot_step(steps)
+        self._snapshot: dict[str, Tensor] = {}
+        self._step = 0
+        self._done = 0  # events of the plan that are over
+        self._extra = 0.0  # cost of gathering gradients for the last pruning, in dense forward passes
+        self._share = ForwardShare.count(model, task.example(), masks)
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self._act(None)
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Parameter name to mask, bool, True = keep; parameters of which nothing is removed are absent."""
+        return dict(self._masks.keep)
+
+    @property
+    def settled(self) -> bool:
+        """True after the last pruning."""
+        return self._done == len(self._plan)
+
+    def after_backward(self) -> None:
+        """Masks the gradients."""
+        self._masks.apply_to_gradients()
+
+    def after_step(self, optimizer: Optimizer | None = None) -> None:
+        """Masks the weights, after pruning and rewinding where the schedule says so."""
+        self._step += 1
+        self._extra = 0.0
+        self._act(optimizer)
+        self._masks.apply_to_weights()
+
+    def training_cost(self) -> float:
+        """Returns 3·f_S / f_D, plus the passes that a pruning at this step took to gather gradients."""
+        return 3.0 * self._share.of(self._masks) + self._extra
+
+    def target_nonzeros(self) -> dict[str, int] | None:
+        """Returns how many weights of each parameter stay; None before the last pruning."""
+        return self._masks.nonzeros() if self.settled else None
+
+    def layer_report(self) -> list[dict[str, Any]]:
+        """Returns one record a prunable weight: name, kind, shape, parameters, nonzeros, sparsity."""
+        return self._masks.report()
+
+    def finish(self) -> nn.Module:
+        """Removes what is still missing and returns the model, whose removed weights are exactly zero."""
+        if not self.settled:
+            self._prune(self._plan[-1].sparsity)
+            self._done = len(self._plan)
+        self._masks.apply_to_weights()
+        return self.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns counters, masks, the snapshot to rewind to and the state of chance."""
+        return {
+            "step": self._step,
+            "done": self._done,
+            "masks": dict(self._masks.keep),
+            "snapshot": dict(self._snapshot),
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what `state_dict` returned."""
+        self._step, self._done = state["step"], state["done"]
+        self._masks.clear()
+        self._masks.replace(state["masks"])
+        self._snapshot = dict(state["snapshot"])
+        self._generator.set_state(state["generator"])
+
+    def _act(self, optimizer: Optimizer | None) -> None:
+        """Does what the plan has for this step."""
+        if self._step == self._snapshot_step:
+            self._snapshot = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        while not self.settled and self._plan[self._done].step <= self._step:
+            event = self._plan[self._done]
+            self._prune(event.sparsity)
+            if event.rewind:
+                self._rewind(optimizer)
+            self._masks.apply_to_weights()
+            self._masks.apply_to_state(optimizer)
+            self._done += 1
+
+    def _prune(self, sparsity: float) -> None:
+        method, masks = self._method, self._masks
+        observed = observe_batches(method.score, self.model, self._task, masks.weights, batches=method.batches)
+        scores = {
+            weight.name: method.score.score(weight.weight, observed.get(weight.name), self._generator)
+            for weight in masks.weights
+        }
+        if method.score.needs_gradient:
+            self._extra = 3.0 * min(method.batches, self._task.steps())
+        chosen = choose(masks, scores, granularity=method.granularity, allocation=method.allocation, sparsity=sparsity)
+        masks.replace({name: mask for name, mask in chosen.items() if not bool(mask.all()) or name in masks.keep})
+
+    @torch.no_grad()
+    def _rewind(self, optimizer: Optimizer | None) -> None:
+        """Puts the snapshot back and forgets what the optimiser remembers: zeros are what it started from."""
+        for name, value in self.model.state_dict().items():
+            value.copy_(self._snapshot[name])
+        for state in [] if optimizer is None else optimizer.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    value.zero_()

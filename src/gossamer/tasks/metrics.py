@@ -1,0 +1,81 @@
+"""Turns outputs and truth into named numbers; torchmetrics does the counting.
+
+torchmetrics is imported on first use, because it takes longer to import than a small task takes to train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts the whole model into eval mode without gradients, and afterwards each module back as it was.
+
+    `no_grad` rather than `inference_mode`: what a graph caches in here must still serve the next training
+    step.
+    """
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Returns accuracy and macro-F1 (over the classes that occur in truth or prediction).
+
+    Args:
+        logits: (N, C).
+        labels: (N,) in 0..C-1.
+    """
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    classes = logits.shape[1]
+    confusion = multiclass_confusion_matrix(
+        logits.argmax(dim=1), labels, num_classes=max(classes, 2), validate_args=False
+    ).double()
+    hits = confusion.diagonal()
+    either = confusion.sum(dim=0) + confusion.sum(dim=1)  # true + predicted = 2 tp + fp + fn
+    occurs = either > 0
+    return {
+        "accuracy": float(hits.sum() / confusion.sum()),
+        "macro_f1": float((2 * hits[occurs] / either[occurs]).mean()),
+    }
+
+
+def ranking(scores: Tensor, truth: Tensor) -> dict[str, float]:
+    """Returns the area under the ROC curve and the average precision; only the order of the scores counts.
+
+    Args:
+        scores: (N,) higher = more likely positive; any range.
+        truth: (N,) 0 or 1; both must occur.
+    """
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    # torchmetrics passes scores outside [0, 1] through a sigmoid, which ties large ones: it gets ranks.
+    ranks = torch.unique(scores, return_inverse=True)[1].double()
+    ranks = ranks / ranks.max().clamp(min=1.0)
+    return {
+        "auroc": float(binary_auroc(ranks, truth, validate_args=False)),
+        "average_precision": float(binary_average_precision(ranks, truth, validate_args=False)),
+    }
+
+
+def hits_at(k: int, positive: Tensor, negative: Tensor) -> float:
+    """Returns the fraction of positives that score above the k-th best negative (Hu et al. 2020, OGB).
+
+    Args:
+        k: At least 1 and at most the number of negatives.
+        positive: (P,) scores of true edges.
+        negative: (Q,) scores of others, Q ≥ k.
+    """
+    threshold = negative.topk(k).values[-1]
+    return float((positive > threshold).double().mean())

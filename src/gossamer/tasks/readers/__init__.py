@@ -1,0 +1,1 @@
+"""Readers of published data sets, one file a format: from paths to a Graph, Graphs or Images."""

@@ -1,0 +1,184 @@
+"""What every registered method must satisfy, on every network; a new method joins by being registered."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.battery.networks import NETWORKS, Network
+from torch import nn
+
+import gossamer
+from gossamer.compress import Method, compress, methods
+from gossamer.errors import SettingError
+from gossamer.settings import Settings
+from gossamer.tasks import Task
+from gossamer.train import Training
+
+TRAINING = Training(epochs=4, patience=None, keep_best=False)  # the last weights: those of the last masks
+NAMES = sorted(methods())
+each_method = pytest.mark.parametrize("name", NAMES)
+each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+
+
+def brisk(name: str) -> Method:
+    """Returns the method, an update period made for long training cut to every step, so that few steps meet it."""
+    method = methods()[name].method
+    return (
+        method.replace(every=1) if "every" in {field.name for field in dataclasses.fields(method)} else method
+    )
+
+
+def shrink(network: Network, method: Method, **options: Any) -> gossamer.Compressed:
+    torch.manual_seed(0)
+    return compress(
+        network.model(),
+        network.task(),
+        method,
+        **({"training": TRAINING, "latency": False, "accelerate": False, "progress": False} | options),
+    )
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert torch.equal(value, right[name]), name
+
+
+def output(model: nn.Module, task: Task) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        result = model(*task.example())
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+@each_network
+@each_method
+def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Network) -> None:
+    torch.manual_seed(0)
+    model, task, method = network.model(), network.task(), brisk(name)
+    target = method.start(copy.deepcopy(model), task, epochs=0).target_nonzeros()
+    before, state = weights(model), torch.get_rng_state()
+    result = compress(model, task, method, training=TRAINING, latency=False, accelerate=False, progress=False)
+    assert_same(before, weights(model))
+    assert torch.equal(state, torch.get_rng_state()), "the caller's random state was used up"
+
+    kinds = [(path, type(module)) for path, module in model.named_modules()]
+    assert [(path, type(module)) for path, module in result.model.named_modules()] == kinds
+    for module in result.model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not hasattr(module, "parametrizations")
+    if target is not None:
+        kept = sum(
+            int(value.count_nonzero()) for key, value in weights(result.model).items() if key in target
+        )
+        assert kept <= sum(target.values())
+        # A weight grown at the last update may not have left zero yet.
+        assert kept >= 0.9 * sum(target.values()), "removed more than was asked for"
+    assert all(torch.isfinite(value).all() for value in result.model.state_dict().values())
+
+
+@each_network
+@each_method
+def test_same_seed_same_result_and_resumes_exactly(name: str, network: Network, tmp_path: Path) -> None:
+    method = brisk(name)
+    straight = shrink(network, method, seed=3)
+    assert_same(weights(straight.model), weights(shrink(network, method, seed=3).model))
+
+    class Killed(Exception):  # noqa: N818  a kill is not an error
+        pass
+
+    task = network.task()
+    steps, stop = 0, task.steps() * TRAINING.epochs // 2 + 1
+    plain_loss = task.loss
+
+    def loss(model: nn.Module, batch: Any) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps > stop:
+            raise Killed
+        return plain_loss(model, batch)
+
+    task.loss = loss  # type: ignore[method-assign]
+    options = {"seed": 3, "checkpoint": tmp_path, "training": TRAINING.replace(checkpoint_minutes=0.0)}
+    with pytest.raises(Killed):
+        shrink(dataclasses.replace(network, task=lambda: task), method, **options)
+    resumed = shrink(network, method, **options)
+    assert_same(weights(straight.model), weights(resumed.model))
+
+
+@each_network
+@each_method
+def test_saves_loads_and_accelerates_to_the_same_network(name: str, network: Network, tmp_path: Path) -> None:
+    result = shrink(network, brisk(name), training=TRAINING.replace(epochs=1), accelerate=True)
+    task = network.task()
+    expected = output(result.model, task)
+    torch.testing.assert_close(output(result.deployed, task), expected, rtol=1e-4, atol=1e-5)
+    result.save(tmp_path / "model.gossamer")
+    torch.manual_seed(99)
+    again = gossamer.load(tmp_path / "model.gossamer", model=network.model())
+    assert_same(weights(result.model), weights(again))
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+@each_method
+def test_settings_go_to_json_and_back(name: str) -> None:
+    method = methods()[name].method
+    text = json.dumps(method.to_json())
+    assert Method.from_json(json.loads(text)) == method
+    hash(method)
+    with pytest.raises(SettingError, match=r"did you mean|unknown setting"):
+        Method.from_json(json.loads(text) | {"sparsityy": 0.5})
+
+
+def outside(settings: Settings) -> list[tuple[Settings, str, float]]:
+    """Lists (settings, field, value just outside its range), nested settings included."""
+    found: list[tuple[Settings, str, float]] = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, Settings):
+            found += outside(value)
+        bounds = field.metadata.get("bounds", {})
+        whole = isinstance(value, int)
+        for side, limit in bounds.items():
+            down, up = (
+                (limit - 1, limit + 1)
+                if whole
+                else (math.nextafter(limit, -math.inf), math.nextafter(limit, math.inf))
+            )
+            found.append((settings, field.name, {"ge": down, "gt": limit, "le": up, "lt": limit}[side]))
+        if bounds and not whole:
+            found.append((settings, field.name, math.nan))
+    return found
+
+
+@each_method
+def test_settings_out_of_range_are_refused_by_name(name: str) -> None:
+    method = methods()[name].method
+    cases = outside(method)
+    assert cases or not dataclasses.fields(method)
+    for settings, field, value in cases:
+        with pytest.raises(SettingError, match=field):
+            settings.replace(**{field: value})
+
+
+@each_method
+def test_the_registry_says_what_it_is(name: str) -> None:
+    named = methods()[name]
+    assert named.summary.endswith(".")
+    assert "\n" not in named.summary
+    assert not named.method.knob or named.method.knob in {
+        field.name for field in dataclasses.fields(named.method)
+    }

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.fixture import cell, run
+
+from gossamer import report
+from gossamer.report import theme
+
+VOID = {"meta", "input", "br", "link"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags match, and collects what the tests ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+
+def parsed(value: dict[str, Any], folder: Path) -> tuple[str, Outline]:
+    text = report.write(value, folder).read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert not outline.open
+    return text, outline
+
+
+def test_the_page_is_whole_and_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    text, outline = parsed(run(), tmp_path)
+    assert not [attributes for _, attributes in outline.tags if {"src", "srcset"} & attributes.keys()]
+    assert all(a["href"].startswith("#") for _, a in outline.tags if a.get("href"))  # type: ignore[union-attr]
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|https?://(?!www\.w3\.org)", text)
+    assert len(text) < 1_000_000
+
+
+def test_the_page_can_be_read_aloud_and_by_keyboard(tmp_path: Path) -> None:
+    _, outline = parsed(run(), tmp_path)
+    names = [tag for tag, _ in outline.tags]
+    assert names.count("h1") == 1
+    assert names.count("caption") == names.count("table")
+    assert dict(outline.tags)["html"]["lang"] == "en"
+    ids = [attributes["id"] for _, attributes in outline.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    assert {a["aria-labelledby"] for t, a in outline.tags if t == "section"} <= set(ids)
+    marks = [a for _, a in outline.tags if "mark" in (a.get("class") or "").split()]
+    assert marks
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in marks)
+    assert all(a.get("scope") for tag, a in outline.tags if tag == "th")
+
+
+def test_what_the_run_holds_is_on_the_page(tmp_path: Path) -> None:
+    _, outline = parsed(run(), tmp_path)
+    for expected in (
+        "gcn on cora",
+        "magnitude[granularity=simd-blocks] 90 %",
+        "loss is not a number at epoch 7",
+        "Example 9000",
+        "dense measured faster than every sparse kernel",
+        "gossamer compare --data cora",
+    ):
+        assert expected in outline.text
+
+
+def test_no_string_of_the_run_becomes_markup(tmp_path: Path) -> None:
+    evil = "<script>alert('&\"')</script>"
+    value = run(seeds=(0,)) | {"data": evil, "model": evil, "task": evil, "machine": {evil: evil, "cores": 2}}
+    for made in value["cells"]:
+        made |= {"notes": [evil], "id": evil}
+        made["method"] += evil
+        for layer in made["layers"]:
+            layer |= {"name": evil, "kind": evil, "reason": evil, "kernel": evil}
+    value["cells"][-1] |= {"status": "failed", "error": evil}
+    text, outline = parsed(value, tmp_path)
+    assert text.count("<script>") == 1
+    assert outline.text.count(evil) > 10
+
+
+@pytest.mark.parametrize("cells", [0, 1])
+def test_runs_with_little_in_them(tmp_path: Path, cells: int) -> None:
+    bare = cell("rigl", 0.9, 0) | {"layers": [], "history": None, "notes": None}
+    bare["cost"] |= {"latency_ms": None, "training_macs": None}
+    value = run() | {"cells": [bare][:cells], "machine": None, "training": None}
+    _, outline = parsed(value, tmp_path)
+    assert "gcn on cora" in outline.text
+
+
+def test_lower_is_better_says_so(tmp_path: Path) -> None:
+    _, outline = parsed(run() | {"higher_is_better": False}, tmp_path)
+    assert "↙ better" in outline.text
+
+
+def test_the_name_of_the_page(tmp_path: Path) -> None:
+    assert report.write(run(seeds=(0,)), tmp_path / "a") == tmp_path / "a" / "report.html"
+    assert report.write(run(seeds=(0,)), tmp_path / "b.html") == tmp_path / "b.html"
+
+
+@pytest.mark.parametrize("name", [name for name in theme.COLOURS if name not in {"line", "panel", "ground", "tint"}])
+@pytest.mark.parametrize("dark", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ground", ["panel", "ground", "tint"])
+def test_colours_have_the_contrast_of_text(name: str, dark: int, ground: str) -> None:
+    first, second = sorted(luminance(theme.COLOURS[key][dark]) for key in (name, ground))
+    assert (second + 0.05) / (first + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    """Returns relative luminance as WCAG 2.2 defines it."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gossamer.errors import SettingError
+from gossamer.train import SGD, Adam, AdamW, Optimizer
+
+GRADIENT = torch.tensor([1.0, -2.0])
+
+
+def stepped(optimizer: Optimizer, steps: int = 1) -> torch.Tensor:
+    """The weights [1, 1] after some steps with the same gradient."""
+    weight = torch.nn.Parameter(torch.ones(2))
+    built = optimizer.build([weight])
+    for _ in range(steps):
+        weight.grad = GRADIENT.clone()
+        built.step()
+    return weight.detach()
+
+
+def test_sgd_by_hand() -> None:
+    # Decay: g + 0.1 w = [1.1, -1.9]; then momentum 0.5 on the second step.
+    first = torch.ones(2) - 0.1 * torch.tensor([1.1, -1.9])
+    torch.testing.assert_close(stepped(SGD(learning_rate=0.1, weight_decay=0.1, momentum=0.5)), first)
+    second = first - 0.1 * (0.5 * torch.tensor([1.1, -1.9]) + GRADIENT + 0.1 * first)
+    torch.testing.assert_close(stepped(SGD(learning_rate=0.1, weight_decay=0.1, momentum=0.5), 2), second)
+
+
+def test_nesterov_looks_ahead() -> None:
+    sgd = SGD(learning_rate=0.1, weight_decay=0.0, momentum=0.5, nesterov=True)
+    torch.testing.assert_close(stepped(sgd), torch.ones(2) - 0.1 * 1.5 * GRADIENT)
+    with pytest.raises(SettingError, match="nesterov is True with momentum 0"):
+        SGD(momentum=0.0, nesterov=True)
+
+
+def test_adam_adds_the_decay_to_the_gradient_and_adamw_does_not() -> None:
+    # A first step of Adam goes by the learning rate in the direction of the sign, whatever the size.
+    torch.testing.assert_close(stepped(Adam(learning_rate=0.1, weight_decay=3.0)), torch.tensor([0.9, 0.9]))
+    expected = (1 - 0.1 * 3.0) * torch.ones(2) - 0.1 * torch.tensor([1.0, -1.0])
+    torch.testing.assert_close(stepped(AdamW(learning_rate=0.1, weight_decay=3.0)), expected)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), SGD(), SGD(nesterov=True)])
+def test_what_needs_no_gradient_is_left_out(optimizer: Optimizer) -> None:
+    frozen, trained = (
+        torch.nn.Parameter(torch.ones(1), requires_grad=False),
+        torch.nn.Parameter(torch.ones(1)),
+    )
+    assert optimizer.build([frozen, trained]).param_groups[0]["params"] == [trained]
+
+
+def test_complex_weights_can_be_trained() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1 + 1j]))
+    built = SGD(learning_rate=1.0, weight_decay=0.0, momentum=0.0).build([weight])
+    weight.grad = torch.tensor([1j])
+    built.step()
+    assert weight.item() == 1
+
+
+def test_the_family_itself_is_no_optimizer() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Optimizer().build([])
