@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossamer.errors import DataError, FileError
+from gossamer.errors import DataError, FileError, GossamerError
 from gossamer.graph import read_edges, read_graph
 
 COMPRESS = {
@@ -106,6 +106,7 @@ def test_a_wrong_name_does_not_hide_the_compression(tmp_path, suffix):
         ('"src";"dst";"rating"\n"4";"7";"-2"\n"7";"9";"10"\n', {"weight": [-2.0, 10.0]}),
         ("paper cites\n4 7\n7 9\n", {}),
         ("\ufeff4,7\n7,9\n", {}),
+        ("4,7\r7,9\r", {}),
     ],
 )
 def test_headers_of_known_collections(tmp_path, text, found):
@@ -203,12 +204,11 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, text, arguments, me
 def test_no_content_brings_anything_but_edges_or_a_clear_error(folder, text):
     path = write(folder, text, "noise")
     try:
-        edges = read_edges(path)
-    except DataError as error:
-        assert str(error).startswith(f"{path}: ")
-        assert "could not be read" not in str(error)  # the fast and the precise reading agree
-    else:
-        assert len(edges) > 0
+        count, message = len(read_edges(path)), ""
+    except GossamerError as error:
+        count, message = 0, str(error)
+    assert count > 0 or message.startswith(f"{path}: ")
+    assert "could not be read" not in message  # the fast and the precise reading agree
 
 
 @pytest.mark.parametrize("suffix", sorted(set(COMPRESS) - {""}))

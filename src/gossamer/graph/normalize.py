@@ -1,8 +1,8 @@
 """Scales the entries of an adjacency matrix by node degrees, as graph convolutions ask for.
 
-Both functions take the adjacency of incoming edges (row = target, column = source) and return one with the
-same places. The degree of a node is the sum of the weights of its incoming edges; where it is zero the result
-is zero, never infinite.
+All three functions take the adjacency of incoming edges (row = target, column = source) and return one; the two
+that scale keep its places. The degree of a node is the sum of the weights of its incoming edges; where it is
+zero the result is zero, never infinite.
 
 `symmetric` is Kipf & Welling, "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017,
 eq. (2), and on a directed graph uses the in-degree on both sides, as PyTorch Geometric does.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gossamer.graph.edges import EdgeList
-from gossamer.graph.formats import Columns, is_parquet, read_parquet, read_text
-from gossamer.graph.graph import Graph
+import numpy as np
 
-_FIELDS = ("source", "target", "weight", "time")
+from gossamer.graph.edges import EdgeList
+from gossamer.graph.formats import ROLES, Columns, is_parquet, read_parquet, read_text
+from gossamer.graph.graph import Graph
 
 
 def read_edges(
@@ -69,7 +69,12 @@ def read_edges(
         )
         undirected = layout.undirected
         bipartite = layout.bipartite if bipartite is None else bipartite
-    values = {name: table[name].to_numpy() for name in table.column_names if name not in _FIELDS[:2]}
+    # Arrow lends read-only memory; what the caller gets is the caller's.
+    values = {
+        name: np.require(table[name].to_numpy(), requirements="W")
+        for name in table.column_names
+        if name not in ROLES[:2]
+    }
     return EdgeList.from_ids(
         table["source"],
         table["target"],

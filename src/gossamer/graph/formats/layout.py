@@ -24,7 +24,7 @@ SAMPLE_LINES = 200
 INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
-_FIELD = re.compile(r"[^ \t\v\f\r\n]+")
+_FIELD = re.compile(r"[^ \t\v\f\n]+")
 _KONECT = re.compile(r"%\s*(sym|asym|bip)\b", re.IGNORECASE)
 _MATRIX_MARKET = re.compile(r"%%\s*MatrixMarket\b", re.IGNORECASE)
 
@@ -131,7 +131,9 @@ def split(line: str, delimiter: str | None) -> list[str]:
     """
     if delimiter is None:
         return _FIELD.findall(line)
-    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])]
+    quoted = '"' in line and len(line) <= csv.field_size_limit()
+    fields = next(csv.reader([line], delimiter=delimiter)) if quoted else line.split(delimiter)
+    return [field.strip() for field in fields]
 
 
 def is_comment(line: str, comment: str) -> bool:
@@ -148,7 +150,7 @@ def _sample(head: bytes, comment: str) -> tuple[list[tuple[int, str]], list[tupl
     while start < len(head) and len(lines) < SAMPLE_LINES:
         end = head.find(b"\n", start)
         end = len(head) if end < 0 else end
-        line = head[start:end].decode(errors="replace").rstrip("\r")
+        line = head[start:end].decode(errors="replace")
         start, number = end + 1, number + 1
         if is_comment(line, comment):
             if not lines:

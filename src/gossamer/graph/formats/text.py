@@ -7,7 +7,6 @@ say which line is wrong and why; both readings follow the same `Layout`.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from pathlib import Path
@@ -24,7 +23,7 @@ from gossamer.graph.formats.layout import INTEGER, NUMBER, Layout, detect, is_co
 _TYPES = {"integer": pa.int64(), "number": pa.float64(), "string": pa.string()}
 _BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
 _PLUS = re.compile(rb"(^|[\s,;|\"])\+(?=[0-9.])", re.MULTILINE)
-_BLANK_LINE = re.compile(rb"(?m)^[ \t]+\r?$\n?")
+_BLANK_LINE = re.compile(rb"(?m)^[ \t]+$\n?")
 _CLIP = 80
 
 
@@ -48,9 +47,10 @@ def read_text(
     tables: list[pa.Table] = []
     line = 1  # the number of the block's first line
     for content in streams.blocks(path, block_bytes):
-        block, lines = content, content.count(b"\n")
+        block = _text(path, content)
+        lines = block.count(b"\n")
         if layout is None:
-            block = _text(path, block.removeprefix(b"\xef\xbb\xbf"))
+            block = block.removeprefix(b"\xef\xbb\xbf")
             layout = detect(
                 str(path),
                 block,
@@ -88,7 +88,7 @@ def locate(block: bytes, line: int, layout: Layout) -> DataError:
     last = line
     for number, raw in enumerate(block.split(b"\n"), start=line):
         try:
-            text = raw.decode("utf-8").rstrip("\r")
+            text = raw.decode("utf-8")
         except UnicodeDecodeError:
             return DataError(f"{layout.path}: line {number}: is not UTF-8 text, {raw[:_CLIP]!r}; convert the file")
         if not text.strip() or is_comment(text, layout.comment):
@@ -102,10 +102,10 @@ def locate(block: bytes, line: int, layout: Layout) -> DataError:
 
 
 def _text(path: Path, block: bytes) -> bytes:
-    """Returns the block, or refuses what is not text."""
-    if b"\0" in block[:4096]:
+    """Returns the block with newlines for every end of a line, or refuses what is not text."""
+    if b"\0" in block:
         raise DataError(f"{path}: is not a text file (it holds NUL bytes); expected an edge list or Parquet")
-    return block
+    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
 
 
 def _parse(block: bytes, layout: Layout) -> pa.Table | None:
@@ -140,8 +140,6 @@ def _plain(block: bytes, layout: Layout) -> bytes:
     """Returns a block without what Arrow's reader does not know: comments, runs of blanks, plus signs."""
     if layout.delimiter is None:
         block = block.translate(_BLANKS)
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
         while b"  " in block:
             block = block.replace(b"  ", b" ")
         block = block.replace(b"\n ", b"\n").replace(b" \n", b"\n").strip(b" ")
@@ -170,10 +168,7 @@ def _sound(table: pa.Table, layout: Layout) -> bool:
 
 def _wrong(text: str, layout: Layout) -> str | None:
     """Returns what is wrong with a line, or None."""
-    try:
-        fields = layout.split(text)
-    except csv.Error as error:
-        return str(error)
+    fields = layout.split(text)
     if len(fields) != len(layout.names):
         return f"{len(fields)} columns"
     for field, name, kind in zip(fields, layout.names, layout.kinds, strict=True):
