@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,7 @@ BAD = {
     ),
     "no knob": (["compress", *TINY, "--out", "o", "--method", "dense", "--sparsity", "0.5"], "nothing to set"),
     "a wrong budget": (["compress", *TINY, "--out", "o", "--budget", "byts<=1k"], "did you mean 'bytes'"),
+    "a folder that is a file": (["compare", *TINY, "--out", "/dev/null/o"], "choose another --out"),
     "a missing run": (["report", "not/there"], "not/there: could not be read"),
     "a missing edge list": (["measure", "--data", "not/there.csv", "--model", "gcn"], "not/there.csv"),
 }
@@ -197,6 +199,20 @@ def test_every_error_is_one_line_with_its_exit_code(
     said = capsys.readouterr().err
     assert said.startswith(f"gossamer: {message}")
     assert said.count("\n") == 1
+
+
+def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn(*_: Any) -> dict[str, Any]:
+        warnings.warn("a checkpoint\nwas not written", RuntimeWarning, stacklevel=1)
+        return {"cells": []}
+
+    monkeypatch.setattr(compare_module.Compare, "run", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["compare", *TINY, "--out", "unused", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "gossamer: warning: a checkpoint was not written\n"
+    assert json.loads(said.out) == {"cells": []}
 
 
 def test_ctrl_c_stops_with_130_and_keeps_what_is_finished(tmp_path: Path) -> None:

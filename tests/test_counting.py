@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -95,6 +97,21 @@ def test_torch_counts_the_same(case):
     with FlopCounterMode(display=False) as theirs, torch.no_grad():
         model(*example)
     assert 2 * count_macs(model, example).total == theirs.get_total_flops()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)),
+    st.fixed_dictionaries({"stride": st.integers(1, 3), "padding": st.integers(0, 2), "dilation": st.integers(1, 2)}),
+    st.integers(1, 3),
+)
+def test_any_convolution_counts_as_torch_does(groups, sizes, options, images):
+    layer = nn.Conv2d(sizes[0] * groups, sizes[1] * groups, sizes[2], groups=groups, **options)
+    x = torch.ones(images, sizes[0] * groups, 7, 9)
+    with FlopCounterMode(display=False) as theirs, torch.no_grad():
+        layer(x)
+    assert 2 * count_macs(layer, (x,)).total == theirs.get_total_flops()
 
 
 def test_inference_mode_hides_nothing():

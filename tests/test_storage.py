@@ -47,7 +47,7 @@ def test_what_was_stored_comes_back(shape, density, dtype, seed, block):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60), st.integers(0, 200))
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60), st.integers(0, 900))
 def test_every_bit_pattern_survives(patterns, zeros):
     """NaN payloads, infinities and subnormals come back bit for bit; only the sign of a zero may go."""
     raw = np.array(patterns + [0] * zeros, dtype=np.uint32)
@@ -121,7 +121,6 @@ def sparse_example() -> storage.Encoded:
         lambda record, arrays: record.update(shape=[2, 2]),
         lambda record, arrays: record.update(unit=3),
         lambda record, arrays: record.update(word=64),
-        lambda record, arrays: record.update(dtype="float64"),
         lambda record, arrays: arrays.pop("positions"),
         lambda record, arrays: arrays.update(positions=arrays["positions"][:-1]),
         lambda record, arrays: arrays.update(positions=arrays["positions"].float()),
@@ -136,7 +135,7 @@ def test_parts_that_do_not_belong_together_are_named(damage):
         storage.decode(storage.Encoded(record=record, arrays=arrays))
 
 
-def test_a_dense_record_with_another_shape_is_refused():
-    encoded = storage.encode(torch.ones(3, 4))
-    with pytest.raises(DataError, match="shape"):
-        storage.decode(storage.Encoded(record=encoded.record | {"shape": [4, 3]}, arrays=encoded.arrays))
+def test_a_small_tensor_is_not_worth_a_record():
+    assert storage.stored_bytes(torch.zeros(60)) == 60 * 4
+    assert storage.encode(torch.zeros(60)).record == {}
+    assert storage.stored_bytes(torch.zeros(64)) == 0

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 
+_RECORD_BYTES = 256  # a sparse layout must save this much: what its record takes in a file's header
 BLOCK_ROWS = 16  # rows that share a column in the SIMD-block layout
 _WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u1"), 16: np.dtype("<u2"), 32: np.dtype("<u4")}
 _BITS = 1  # word size of a bitmask
@@ -37,8 +38,8 @@ class Encoded:
     """One stored tensor.
 
     Attributes:
-        record: JSON object that says how to read the arrays: shape, dtype, unit (values kept together; 0 is
-            dense) and word (bits a position; 1 is a bitmask).
+        record: JSON object that says how to read the arrays: shape, unit (values kept together) and word (bits
+            a position; 1 is a bitmask). Empty for a dense tensor, which needs no explanation.
         arrays: `values` in the tensor's own dtype and, if sparse, `positions` (P,) uint8.
     """
 
@@ -59,15 +60,14 @@ def encode(tensor: Tensor) -> Encoded:
             and contiguous on the CPU first.
     """
     tensor = _plain(tensor)
-    record: dict[str, Any] = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-    unit, word = _smallest(tensor)
+    _, unit, word = _smallest(tensor)
     if unit == 0:
-        return Encoded(record=record | {"unit": 0}, arrays={"values": tensor})
+        return Encoded(record={}, arrays={"values": tensor})
     units = _units(tensor, unit)
     kept = _kept(units)
     positions = _write_positions(kept.numpy(), word)
     return Encoded(
-        record=record | {"unit": unit, "word": word},
+        record={"shape": list(tensor.shape), "unit": unit, "word": word},
         arrays={"values": units[kept].contiguous(), "positions": torch.from_numpy(positions)},
     )
 
@@ -80,18 +80,13 @@ def decode(encoded: Encoded) -> Tensor:
     """
     record, arrays = encoded.record, encoded.arrays
     try:
-        shape, unit, values = [int(size) for size in record["shape"]], int(record["unit"]), arrays["values"]
-        word = int(record["word"]) if unit else 0
-        name = str(record["dtype"])
-        positions = arrays["positions"] if unit else values
+        values = arrays["values"]
+        if not record:
+            return values
+        shape, unit, word = [int(size) for size in record["shape"]], int(record["unit"]), int(record["word"])
+        positions = arrays["positions"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"stored tensor: the record lacks or misspells {error}; the file is damaged") from error
-    if str(values.dtype) != f"torch.{name}":
-        raise DataError(f"stored tensor: dtype is {values.dtype}, the record says {name}; the file is damaged")
-    if unit == 0:
-        if list(values.shape) != shape:
-            raise DataError(f"stored tensor: shape is {list(values.shape)}, the record says {shape}")
-        return values
     if (unit, word) not in _LAYOUTS:
         raise DataError(f"stored tensor: unknown layout, unit {unit} and word {word}; written by a newer version?")
     rows, columns = _matrix(shape)
@@ -108,7 +103,7 @@ def decode(encoded: Encoded) -> Tensor:
 def stored_bytes(tensor: Tensor) -> int:
     """Returns the bytes that `encode(tensor)` takes, without building it."""
     tensor = _plain(tensor)
-    return min(size for size, _, _ in _sizes(tensor))
+    return _smallest(tensor)[0]
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -147,10 +142,11 @@ def _nonzero(tensor: Tensor) -> Tensor:
     return (tensor.view(_INTEGER[size]) & torch.iinfo(_INTEGER[size]).max) != 0  # every bit but the sign
 
 
-def _smallest(tensor: Tensor) -> tuple[int, int]:
-    """Returns (unit, word) of the smallest layout; (0, 0) is dense."""
-    _, unit, word = min(_sizes(tensor), key=lambda entry: entry[0])
-    return unit, word
+def _smallest(tensor: Tensor) -> tuple[int, int, int]:
+    """Returns (bytes, unit, word) of the smallest layout; unit and word of dense are 0."""
+    dense, *sparse = _sizes(tensor)
+    best = min(sparse, key=lambda layout: layout[0], default=dense)
+    return best if best[0] + _RECORD_BYTES <= dense[0] else dense
 
 
 def _sizes(tensor: Tensor) -> Iterable[tuple[int, int, int]]:

@@ -14,13 +14,13 @@ from torch.nn.utils import parametrizations
 from torch_geometric.nn import SAGEConv
 
 from gossamer import deploy
-from gossamer.cost import Timing
 from gossamer.deploy import accelerate, changes
 from gossamer.errors import SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
 from gossamer.nn import CompactLinear, CSRLinear, Linear
 from gossamer.nn.packed import Packed
+from gossamer.timing import Timing
 
 MODULE = importlib.import_module("gossamer.deploy.accelerate")  # the package shows the function by this name
 needs_kernels = pytest.mark.skipif(not native.available(), reason="csr and blocks are tried with native kernels")

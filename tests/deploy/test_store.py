@@ -88,7 +88,7 @@ def test_the_plan_says_what_the_file_holds(file):
     assert plan.metadata == {"accuracy": 0.9}
     assert plan.changes == ()
     assert plan.model == {"class": "torch.nn.modules.container.Sequential", "zoo": None}
-    assert set(plan.tensors) == set(network().state_dict())
+    assert set(plan.tensors) == {"0.weight", "3.weight"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -200,7 +200,7 @@ def forged(path, change) -> None:
     arrays = safetensors.load_file(path)
     change(plan, arrays)
     plan["sha256"] = "0" * 64
-    data = safetensors.save(arrays, metadata={"gossamer": json.dumps(plan)})
+    data = safetensors.save(arrays, metadata={"gossamer": json.dumps(plan, separators=(",", ":"))})
     path.write_bytes(data.replace(b"0" * 64, sha256(data).encode(), 1))
 
 
@@ -211,8 +211,8 @@ def forged(path, change) -> None:
         (lambda plan, arrays: plan.update(format="x"), "plan cannot be read"),
         (lambda plan, arrays: plan.pop("tensors"), "plan cannot be read"),
         (lambda plan, arrays: plan.update(changes=[{"name": "fuse"}]), "does not know"),
-        (lambda plan, arrays: arrays.pop("0.bias"), "does not fit the tensors"),
-        (lambda plan, arrays: plan["tensors"]["0.bias"].update(shape=[1]), "does not fit the tensors"),
+        (lambda plan, arrays: arrays.pop("0.weight./positions"), "does not fit the tensors"),
+        (lambda plan, arrays: plan["tensors"]["0.weight"].update(shape=[1]), "does not fit the tensors"),
         (lambda plan, arrays: plan["tensors"].update({"x": {"same_as": "y"}}), "does not fit the tensors"),
         (lambda plan, arrays: plan.update(tensors=[1]), "does not fit the tensors"),
         (lambda plan, arrays: plan["tensors"]["0.weight"].update(shape=[2**40, 2**40]), "does not fit"),

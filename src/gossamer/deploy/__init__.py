@@ -1,10 +1,10 @@
 """Makes a compressed network fast on this machine, and keeps it in a file."""
 
-from gossamer.deploy.accelerate import Accelerated as Accelerated
-from gossamer.deploy.accelerate import Choice as Choice
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
 from gossamer.deploy.changes import SwapLayer as SwapLayer
+from gossamer.deploy.choice import Accelerated as Accelerated
+from gossamer.deploy.choice import Choice as Choice
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
 from gossamer.deploy.store import read_plan as read_plan

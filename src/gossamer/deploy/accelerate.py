@@ -14,23 +14,26 @@ import copy
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gossamer.cost import Timing, interleaved, using_threads
 from gossamer.counting import tensors_in
 from gossamer.deploy import changes
 from gossamer.deploy.changes import SwapLayer
+from gossamer.deploy.choice import Accelerated, Choice
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
 from gossamer.nn.linear import Linear
 from gossamer.nn.packed import Packed
 from gossamer.nn.sparse import CompactLinear
+from gossamer.timing import Timing, interleaved, using_threads
+
+__all__ = ["Accelerated", "Choice", "accelerate"]
 
 _LAYER_REPEATS = 30
 _LAYER_SECONDS = 0.3  # timing stops after this long for one layer
@@ -38,77 +41,6 @@ _MODEL_SECONDS = 1.0
 _FEWEST_ZEROS = 0.1  # below this no kernel has a chance, and none is tried
 _ROUNDINGS = 256  # units of rounding by which a layer may differ: see `_agrees`
 _NETWORK_ROUNDING = 1e-4  # relative difference that a network's output may show
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What was chosen for one layer, and why.
-
-    Attributes:
-        layer: Dotted name; "" is the model itself.
-        kind: Its class.
-        shape: Of its weight.
-        parameters, nonzeros: Of its weight.
-        kernel: dense, csr, blocks or compact.
-        dense_ms, kernel_ms: Times of the dense layer and of the best other kernel over all calls of the layer in
-            one call of the model, undisturbed (`Timing.quick_ms`); None where nothing was timed.
-        candidates: The same of each kernel tried, by name.
-        reason: The choice in words.
-    """
-
-    layer: str
-    kind: str
-    shape: tuple[int, ...]
-    parameters: int
-    nonzeros: int
-    kernel: str
-    reason: str
-    dense_ms: float | None = None
-    kernel_ms: float | None = None
-    candidates: dict[str, float]
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of the weight that is zero, in [0, 1]."""
-        return 1.0 - self.nonzeros / self.parameters if self.parameters else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns a JSON object with every field and `sparsity`; `layer` is called `name` there."""
-        return {
-            "name": self.layer,
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "parameters": self.parameters,
-            "nonzeros": self.nonzeros,
-            "sparsity": self.sparsity,
-            "kernel": self.kernel,
-            "reason": self.reason,
-            "dense_ms": self.dense_ms,
-            "kernel_ms": self.kernel_ms,
-            "candidates": dict(self.candidates),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accelerated:
-    """A network with a kernel for each layer.
-
-    Attributes:
-        model: The accelerated copy, in eval mode.
-        choices: One for each linear layer and convolution, in the order of the model's modules.
-        changes: What was done, for `save` and for replaying on the untouched class; empty if nothing was
-            swapped.
-        before, after: Times of one call on the example, dense and with the kernels chosen (whether or not
-            they were kept); None if no kernel was faster for any layer.
-        reason: What became of the whole network, in words.
-    """
-
-    model: nn.Module
-    choices: tuple[Choice, ...]
-    changes: tuple[SwapLayer, ...]
-    before: Timing | None
-    after: Timing | None
-    reason: str
 
 
 def accelerate(

@@ -34,7 +34,8 @@ from gossamer.storage import Encoded
 FORMAT = 1  # version of the plan; a reader refuses later ones
 _KEY = "gossamer"
 _BLANK = "0" * 64
-_DIGEST = re.compile(rb'"gossamer":"\{\\"sha256\\": \\"([0-9a-f]{64})\\"')
+_PARTS = ("values", "positions")
+_DIGEST = re.compile(rb'"gossamer":"\{\\"sha256\\":\\"([0-9a-f]{64})\\"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,9 @@ class Plan:
     Attributes:
         model: The class's name and, for a model of the zoo, its `zoo` entry (name and arguments).
         changes: From the untouched class to this network, in order.
-        tensors: How each tensor of the state dict is stored; those that are another under a second name
-            say `{"same_as": name}`.
+        tensors: How tensors of the state dict are stored: `storage` records of the sparse ones, and
+            `{"same_as": name}` of those that are another under a second name. All others lie in the file as
+            they are, under their own names.
         metadata: What `save` was given.
     """
 
@@ -92,8 +94,11 @@ def save(
         if key is not None:
             first[key] = name
         encoded = storage.encode(tensor)
-        records[name] = encoded.record
-        arrays |= {_array(name, part, encoded.record): array for part, array in encoded.arrays.items()}
+        if encoded.record:
+            records[name] = encoded.record
+            arrays |= {_array(name, part): array for part, array in encoded.arrays.items()}
+        else:
+            arrays[name] = encoded.arrays["values"]
     plan = changes.found(model) if plan is None else plan
     zoo = getattr(model, "zoo", None)
     text = {
@@ -105,7 +110,7 @@ def save(
         "metadata": metadata or {},
     }
     try:
-        data = safetensors.save(arrays, metadata={_KEY: json.dumps(text, allow_nan=False)})
+        data = safetensors.save(arrays, metadata={_KEY: json.dumps(text, allow_nan=False, separators=(",", ":"))})
     except (TypeError, ValueError) as error:
         raise SettingError(f"{path}: metadata must be JSON without NaN ({error})") from error
     except (SafetensorError, KeyError, AttributeError) as error:
@@ -129,15 +134,14 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
             shapes found and expected. Or no model was given and the file is not of a zoo model.
     """
     plan, arrays = _read(path)
-    state: dict[str, Tensor] = {}
     try:
-        for name, record in plan.tensors.items():
-            if "same_as" not in record:
-                parts = {part: arrays[_array(name, part, record)] for part in _parts(record)}
-                state[name] = storage.decode(Encoded(record=record, arrays=parts))
-        for name, record in plan.tensors.items():
-            if "same_as" in record:
-                state[name] = state[record["same_as"]]
+        packed = {name: record for name, record in plan.tensors.items() if "same_as" not in record}
+        parts = {name: {part: arrays.pop(_array(name, part)) for part in _PARTS} for name in packed}
+        state = arrays | {
+            name: storage.decode(Encoded(record=record, arrays=parts[name])) for name, record in packed.items()
+        }
+        for name in plan.tensors.keys() - packed.keys():
+            state[name] = state[plan.tensors[name]["same_as"]]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
         raise FileError(f"{path}: the plan does not fit the tensors ({error}); the file is damaged") from error
     network = _untouched(path, plan) if model is None else copy.deepcopy(model)
@@ -183,13 +187,9 @@ def _digest_place(data: bytes, path: str | Path) -> tuple[int, int]:
     return match.span(1)
 
 
-def _array(name: str, part: str, record: dict[str, Any]) -> str:
-    """The name of an array in the file; a dense tensor keeps its own, so that any reader finds it."""
-    return f"{name}/{part}" if record["unit"] else name
-
-
-def _parts(record: dict[str, Any]) -> tuple[str, ...]:
-    return ("values", "positions") if record["unit"] else ("values",)
+def _array(name: str, part: str) -> str:
+    """The name in the file of one array of a sparse tensor; no module or parameter can be called so."""
+    return f"{name}./{part}"
 
 
 def _untouched(path: str | Path, plan: Plan) -> nn.Module:
