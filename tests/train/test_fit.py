@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.train.toy import TRAINING, Masking, Toy, network
 from torch import Tensor, nn
 
 from gossamer.errors import ModelError, TrainingError
 from gossamer.tasks.task import Split
 from gossamer.train import SGD, Adam, Cosine, Training, fit
-from tests.train.toy import TRAINING, Masking, Toy, network
 
 
 class Scripted(Toy):
@@ -179,6 +179,14 @@ def test_patience_counts_epochs_without_a_better_one() -> None:
     assert history.stopped_early
     assert history.epochs == [0, 1, 2, 3]
     assert history.best_epoch == 1
+
+
+def test_patience_ends_no_run_between_two_validations() -> None:
+    training = Training(epochs=9, patience=1, validate_every=3)
+    history = fit(network(), Scripted([0.1, 0.5, 0.4]), training)
+    assert history.epochs == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert history.best_epoch == 5
+    assert not history.stopped_early
 
 
 def test_patience_counts_only_from_when_the_network_is_settled() -> None:

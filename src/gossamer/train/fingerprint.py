@@ -12,12 +12,15 @@ from gossamer.tasks.task import Task
 from gossamer.train.hooks import Hooks
 from gossamer.train.training import Training
 
+_FORMAT = 1  # of what a checkpoint holds
+
 
 def fingerprint(model: nn.Module, task: Task, training: Training, hooks: Hooks, seed: int) -> dict[str, Any]:
     """Returns what two sittings of one run have in common: shapes, names and settings, no weights."""
     settings = training.to_json()
     del settings["checkpoint_minutes"]  # changes no weight
     return {
+        "format": _FORMAT,
         "model": {name: _shape(value) for name, value in model.state_dict().items()},
         "task": {"name": task.name, "metric": task.metric, "steps": task.steps()},
         "training": settings,

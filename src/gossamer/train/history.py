@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -51,9 +51,9 @@ class History:
         >>> History(epochs=[0], train_loss=[0.5], validation={"auc": [float("nan")]}).to_json()["validation"]
         {'auc': [None]}
         """
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "epochs"}
+        values = asdict(self)
         values["validation"] = {
             metric: [None if value is None or not math.isfinite(value) else value for value in series]
             for metric, series in self.validation.items()
         }
-        return {"epoch": list(self.epochs)} | values
+        return {"epoch": values.pop("epochs")} | values

@@ -34,7 +34,7 @@ class Hooks(Protocol):
         """Returns what a killed run needs to go on, as `save_state` takes it."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes back what `state_dict` returned."""
+        """Takes back what `state_dict` returned; from a checkpoint, its tensors arrive on the CPU."""
 
 
 class NoHooks:

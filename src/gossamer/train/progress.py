@@ -69,7 +69,7 @@ class Bar:
             self._line = self._progress.add_task("", total=self._epochs * self._steps, text="")
             self._progress.start()
         rate = (done - self._begun_at) / (now - self._begun)
-        left = round((self._epochs * self._steps - done) / rate)
+        left = max(round((self._epochs * self._steps - done) / rate), 0)
         parts = [f"{rate:.3g} steps/s", f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"]
         parts += [] if loss is None else [f"loss {loss:.4g}"]
         parts += [] if value is None else [f"{metric} {value:.4g}"]

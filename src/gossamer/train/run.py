@@ -145,7 +145,7 @@ class Run:
                 self.best.consider(self.epoch, metrics, self.model, self.hooks)
         self.history.add(self.epoch, math.fsum(self.losses) / len(self.losses), metrics)
         self.history.best_epoch = self.best.epoch
-        if training.patience is not None and self.best.epoch is not None and not last:
+        if training.patience is not None and self.best.epoch is not None and metrics and not last:
             self.history.stopped_early = self.epoch - self.best.epoch >= training.patience
         self.epoch, self.step, self.losses = self.epoch + 1, 0, []
 

@@ -21,7 +21,7 @@ class Training(Settings):
     epochs: int = bounded(200, ge=0)
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: Schedule = field(default_factory=Constant)  # of the learning rate
-    patience: int | None = bounded(None, ge=1)  # epochs without a better validation result; None = train them all
+    patience: int | None = bounded(None, ge=1)  # stop after so many epochs without a better result; None = never
     keep_best: bool = True  # end with the weights that did best on validation, not with the last ones
     clip_norm: float | None = bounded(None, gt=0.0)  # largest norm of the whole gradient; None = any
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
