@@ -7,6 +7,7 @@ import torch
 from torch_geometric.nn import GCNConv
 
 import gossamer
+from gossamer.compress import compress
 from gossamer.tasks import NodeClassification, datasets
 
 
@@ -24,7 +25,7 @@ class Net(torch.nn.Module):
 
 data = datasets.read("digits-graph").to_pyg()
 task = NodeClassification.from_graph(gossamer.Graph.from_pyg(data), edge_index=True)
-small = gossamer.compress(
+small = compress(
     Net(),
     task,
     gossamer.method("gradual", sparsity=0.9),

@@ -46,3 +46,9 @@ def test_what_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
         read_json(path)
     with pytest.raises(FileError, match="could not be read"):
         read_json(tmp_path / "missing.json")
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert write_json(tmp_path / "run.json", {}).stat().st_mode == plain.stat().st_mode

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # for people: without the place in the code
+            _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -176,3 +179,8 @@ def _line(box: str) -> str:
         kept.append(text)
     message = re.sub(r"^Error parsing (--?[\w-]+): ", r"\1: ", " ".join(kept)).rstrip(".")
     return message[:1].lower() + message[1:] or "the command line does not read"
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Shows a warning as one line, without the place in the code that it came from."""
+    sys.stderr.write(f"gossamer: warning: {' '.join(str(message).split())}\n")

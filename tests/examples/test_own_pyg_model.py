@@ -22,3 +22,11 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     for name, value in small.model.state_dict().items():
         assert torch.equal(same.state_dict()[name], value)
     assert "of the weights are zero" in capsys.readouterr().out
+
+
+def test_the_readme_shows_lines_of_the_example() -> None:
+    readme = (EXAMPLE.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("```python\n")[2].partition("```")[0].splitlines()
+    example = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert len(shown) > 5
+    assert [line for line in shown if line not in example] == []

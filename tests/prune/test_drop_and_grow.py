@@ -106,6 +106,34 @@ def test_the_number_of_weights_never_changes(grow, drop, granularity) -> None:
     assert run.settled
 
 
+def test_blocks_of_unequal_height_never_exceed_the_budget() -> None:
+    task, model = Regression(), network(hidden=21)
+    method = DropAndGrow(sparsity=0.8, grow=AtRandom(), granularity=SIMDBlocks(rows=16), every=1, last=0.3)
+    run = method.start(model, task, epochs=6)
+    budgets, optimizer, seen = run.target_nonzeros(), sgd(model), []
+    for epoch in range(6):
+        epoch_of(run, task, optimizer, epoch)
+        seen.append(run.target_nonzeros()["0.weight"])
+        assert all(count <= budgets[name] for name, count in run.target_nonzeros().items())
+    assert min(seen) > budgets["0.weight"] - 16  # short by less than one block
+
+
+def test_an_update_that_moves_nothing_changes_nothing() -> None:
+    task = Regression()
+    run = DropAndGrow(sparsity=0.5, first=1e-9, last=0.0, every=3, until=0.5).start(network(), task, epochs=2)
+    counts, masks = run.target_nonzeros(), run.masks
+    assert run.fraction(3) == 0.0
+    train(run, task)
+    assert run.target_nonzeros() == counts
+    assert all(torch.equal(masks[name], mask) for name, mask in run.masks.items())
+
+
+def test_without_an_update_every_step_costs_what_the_sparse_network_costs() -> None:
+    run = DropAndGrow(sparsity=0.9, every=50).start(network(), Regression(), epochs=2)
+    share = sum(run.target_nonzeros().values()) / 320
+    assert run.training_cost() == pytest.approx(3 * share)
+
+
 def test_simd_blocks_move_by_the_sum_of_their_members() -> None:
     task, model = Regression(), nn.Linear(12, 4)
     method = DropAndGrow(sparsity=0.5, granularity=SIMDBlocks(rows=2), allocation=Uniform(), every=1)

@@ -56,6 +56,7 @@ def test_n_m_pattern_is_valid_and_keeps_the_largest(n: int, m: int, rows: int, c
     n = min(n, m - 1)
     granularity = NM(n=n, m=m)
     values = torch.ones(rows, columns) if ties else numbers(rows, columns)
+    assert granularity.sets_density
     budget = granularity.budget(rows, columns, 1 - n / m)
     assert budget == rows * sum(
         math.ceil(len(range(start, min(start + m, columns))) * n / m) for start in range(0, columns, m)

@@ -29,6 +29,14 @@ def test_top_takes_exactly_so_many_and_ties_go_to_the_lower_index(score: torch.T
     assert {int(i) for i in top(score, count).nonzero()} == expected
 
 
+def test_select_without_a_least_keeps_nothing_that_does_not_fit() -> None:
+    score = torch.tensor([1.0, 2.0])
+    for sizes in ([3, 3], [1, 3]):
+        groups = Groups("w", (2,), score, torch.tensor(sizes))
+        assert select(groups, 2).tolist() == [False, True]
+        assert select(groups, 2, least=0).tolist() == [False, False]
+
+
 @given(tied, st.data())
 def test_select_is_the_longest_prefix_that_fits(score: torch.Tensor, data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.integers(1, 5), min_size=len(score), max_size=len(score)))

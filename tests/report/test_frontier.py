@@ -4,11 +4,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.report.fixture import run
 
 from gossamer.errors import DataError
 from gossamer.report import frontier_svg
 from gossamer.report.summary import summarize
+from tests.report.fixture import run
 
 NAME = "{http://www.w3.org/2000/svg}"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.fixture import cell, run
 
 from gossamer import report
 from gossamer.report import theme
+from tests.report.fixture import cell, run
 
 VOID = {"meta", "input", "br", "link"}
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.report.fixture import cell, run
 
 from gossamer.errors import DataError, FileError
 from gossamer.report.summary import Spread, load, summarize
+from tests.report.fixture import cell, run
 
 
 def test_seeds_are_averaged_and_failures_are_not() -> None:

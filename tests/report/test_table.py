@@ -3,9 +3,9 @@ from __future__ import annotations
 import io
 
 from rich.console import Console
-from tests.report.fixture import run
 
 from gossamer.report import table, units
+from tests.report.fixture import run
 
 
 def test_one_row_a_point_with_ratios_and_failures() -> None:

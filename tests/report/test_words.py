@@ -3,10 +3,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from tests.report.fixture import cell, run
-
 from gossamer.report import units, words
 from gossamer.report.summary import summarize
+from tests.report.fixture import cell, run
 
 
 def pair(**changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gossamer.errors import DataError, ModelError
+from gossamer.errors import DataError, ModelError, SettingError
 from gossamer.tasks import ImageClassification, Images
 from gossamer.tasks.image import crop_and_flip
 from gossamer.tasks.seeding import generator
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_named(changes, message):
 
 
 def test_sizes_below_one_are_refused():
-    with pytest.raises(DataError, match="batch_size is 0"):
+    with pytest.raises(SettingError, match="batch_size is 0; expected a number at least 1"):
         ImageClassification(images(), batch_size=0)
     with pytest.raises(DataError, match="val split of 50 rows would be empty"):
         ImageClassification(images(), val=0.001)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gossamer.errors import DataError, ModelError
+from gossamer.errors import DataError, ModelError, SettingError
 from gossamer.graph import CSR, Graph, random_graph
 from gossamer.tasks import LinkPrediction, pairs
 
@@ -126,6 +126,12 @@ def test_a_nearly_complete_graph_has_fewer_non_edges():
     found = [next(task.batches(split)).negative.shape[1] for split in ("val", "test")]
     assert found == [2, 2]
     assert list(task.evaluate(Embedding(12), "val")) == ["auroc", "average_precision"]  # too few for Hits@20
+
+
+@pytest.mark.parametrize("option", ["hits", "embedding", "features", "val", "test"])
+def test_numbers_below_one_are_refused(graph, option):
+    with pytest.raises(SettingError, match=f"{option} is 0(.0)?; expected a number (at least 1|above 0)"):
+        LinkPrediction(graph, **{option: 0})
 
 
 def test_a_complete_graph_is_refused():

@@ -56,9 +56,16 @@ def test_evaluating_restores_each_modules_mode_even_after_an_error():
     model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
     model.train()
     model[1].eval()
-    with pytest.raises(RuntimeError), metrics.evaluating(model):
-        assert not any(module.training for module in model.modules())
-        assert not torch.is_grad_enabled()
-        raise RuntimeError
+    inside = []
+
+    def evaluate():
+        with metrics.evaluating(model):
+            inside.extend(module.training for module in model.modules())
+            inside.append(torch.is_grad_enabled())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        evaluate()
+    assert inside == [False] * 4
     assert [module.training for module in (model, model[0], model[1])] == [True, True, False]
     assert torch.is_grad_enabled()

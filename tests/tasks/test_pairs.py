@@ -68,6 +68,6 @@ def test_every_free_pair_is_equally_likely():
 def test_all_free_pairs_can_be_drawn_at_once():
     edges = torch.tensor([1, 5])
     low, high = pairs.draw_non_edges(8, 5, edges, generator(0), distinct=True)
-    every = {pair for pair in itertools.combinations(range(5), 2)}
+    every = set(itertools.combinations(range(5), 2))
     existing = {tuple(pair) for pair in pairs.nodes_of(edges).T.tolist()}
     assert set(zip(low.tolist(), high.tolist(), strict=True)) == every - existing

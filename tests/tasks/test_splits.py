@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossamer.errors import DataError
+from gossamer.errors import DataError, SettingError
 from gossamer.tasks import splits
 from gossamer.tasks.seeding import generator
 
@@ -45,7 +45,21 @@ def test_fractions_share_out_every_row_once():
     assert len(splits.fractions(100, val=0.1, test=0.0)["test"]) == 0
 
 
-@pytest.mark.parametrize(("rows", "val", "test", "empty"), [(3, 0.1, 0.1, "val"), (10, 0.5, 0.5, "train")])
+@pytest.mark.parametrize(("val", "test", "name"), [(-0.1, 0.1, "val"), (1.0, 0.0, "val"), (0.5, 0.5, "test")])
+def test_fractions_out_of_range_are_refused(val, test, name):
+    with pytest.raises(SettingError, match=f"{name} is .* below"):
+        splits.fractions(10, val=val, test=test)
+
+
+def test_per_class_counts_out_of_range_are_refused():
+    y = torch.zeros(9, dtype=torch.int64)
+    with pytest.raises(SettingError, match="per_class is 0; expected a number at least 1"):
+        splits.per_class(y, train=0, val=1)
+    with pytest.raises(SettingError, match="val_per_class is -1; expected a number at least 0"):
+        splits.per_class(y, train=1, val=-1)
+
+
+@pytest.mark.parametrize(("rows", "val", "test", "empty"), [(3, 0.1, 0.1, "val"), (2, 0.45, 0.54, "train")])
 def test_fractions_refuses_a_split_without_rows(rows, val, test, empty):
     with pytest.raises(DataError, match=f"the {empty} split of {rows} rows would be empty"):
         splits.fractions(rows, val=val, test=test)

@@ -43,6 +43,7 @@ class Compare:
         from gossamer.compress import compare, parse_methods
         from gossamer.tasks import datasets
 
+        inputs.check_folder(self.out)
         methods = parse_methods(self.methods)
         training = inputs.training(
             self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience

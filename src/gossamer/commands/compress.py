@@ -47,10 +47,12 @@ class Compress:
     def run(self, console: Console) -> dict[str, Any]:
         """Compresses, prints the table, and returns the content of run.json."""
         from gossamer import files, report
+        from gossamer.commands import inputs
         from gossamer.compress import compress
         from gossamer.cost import Budget
         from gossamer.tasks import datasets
 
+        inputs.check_folder(self.out)
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
         task = datasets.task(self.data, seed=self.seed)
@@ -98,8 +100,8 @@ class Compress:
         from gossamer.deploy import load
 
         if Path(self.model).is_file():
-            model = load(self.model)
-            name = (getattr(model, "zoo", None) or {}).get("name", "gcn")
+            model: Any = load(self.model)
+            name = model.zoo["name"]  # only networks of the zoo load without their class
             return model, inputs.training(
                 name, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
             )

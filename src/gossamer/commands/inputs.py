@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from gossamer.compress.registry import parse_named
-from gossamer.errors import SettingError
+from gossamer.errors import FileError, SettingError
 from gossamer.models import default_training, for_task
 from gossamer.tasks.task import Task
 from gossamer.train import Training
@@ -49,3 +51,14 @@ def training(text: str, *, epochs: int | None, learning_rate: float | None, pati
     if learning_rate is not None:
         made = made.replace(optimizer=made.optimizer.replace(learning_rate=learning_rate))
     return made
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses an output folder that could not be made or written, before anything has been trained for it.
+
+    Raises:
+        FileError: It, or the nearest folder above it that exists, is a file or may not be written.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise FileError(f"{folder}: cannot be written, {nearest} is no writable folder; choose another --out")

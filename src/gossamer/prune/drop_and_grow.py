@@ -28,7 +28,7 @@ from gossamer.errors import SettingError
 from gossamer.prune.allocation import Allocation, ErdosRenyiKernel
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
-from gossamer.prune.growth import ByGradient, ByMomentum, Growth
+from gossamer.prune.growth import ByGradient, Growth
 from gossamer.prune.masks import Masks, choose
 from gossamer.prune.scores import Magnitude, Random, Score, observe_batches
 from gossamer.prune.selection import GONE, Groups, select, top
@@ -96,7 +96,8 @@ class SparseTraining(Compression):
         self._method = method
         self._masks = Masks(weights)
         self._steps = epochs * task.steps()
-        self._last_update = min(math.floor(method.until * self._steps), self._steps - 1)
+        updating = max(min(math.floor(method.until * self._steps), self._steps - 1), 0)
+        self._last_update = updating // method.every * method.every
         self._step = 0
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._dense: dict[str, Tensor] = {}  # gradients of all weights, or their running sums
@@ -127,16 +128,15 @@ class SparseTraining(Compression):
 
     def after_backward(self) -> None:
         """Remembers the dense gradients if they will be needed, then masks them."""
-        grow = self._method.grow
-        for weight in self._masks.weights:
-            gradient = weight.weight.grad
-            if gradient is None:
-                continue
-            if isinstance(grow, ByMomentum):
-                past = self._dense.get(weight.name)
-                self._dense[weight.name] = gradient.clone() if past is None else grow.decay * past + gradient
-            elif self._updates_at(self._step + 1):
-                self._dense[weight.name] = gradient.clone()
+        method = self._method
+        upcoming = self._step + 1
+        at_updates = method.grow.dense_gradient == "at updates" or method.drop.needs_gradient
+        always = method.grow.dense_gradient == "always" and upcoming <= self._last_update
+        if always or (at_updates and self._updates_at(upcoming)):
+            for weight in self._masks.weights:
+                gradient = weight.weight.grad
+                if gradient is not None:
+                    self._dense[weight.name] = method.grow.remember(self._dense.get(weight.name), gradient)
         self._masks.apply_to_gradients()
 
     @torch.no_grad()
@@ -206,8 +206,8 @@ class SparseTraining(Compression):
         self._masks.apply_to_weights()
         self._masks.apply_to_state(optimizer)
         self._masks.replace({name: survivors[name] | grown[name] for name in survivors})
-        self._tried = {name: self._tried[name] | mask for name, mask in self._masks.keep.items()}
-        if not isinstance(self._method.grow, ByMomentum):
+        self._tried = {name: self._tried[name].to(mask.device) | mask for name, mask in self._masks.keep.items()}
+        if self._method.grow.dense_gradient != "always":
             self._dense = {}
 
     def _move(self, weight: PrunableWeight, zeta: float) -> tuple[Tensor, Tensor]:
@@ -229,7 +229,6 @@ class SparseTraining(Compression):
         promise = granularity.pool(method.grow.score(weight.matrix(gradient), tried, self._generator))
         sizes = granularity.sizes(rows, columns).to(promise.device)
         candidates = Groups(weight.name, tuple(weight.weight.shape), promise.masked_fill(stay, GONE), sizes)
-        grown = select(candidates, self._budgets[weight.name] - int(survivors.sum()))
-        return survivors.reshape(weight.weight.shape), granularity.expand(grown, rows, columns).reshape(
-            weight.weight.shape
-        )
+        grown = select(candidates, self._budgets[weight.name] - int(survivors.sum()), least=0)
+        shape = weight.weight.shape
+        return survivors.reshape(shape), granularity.expand(grown, rows, columns).reshape(shape)

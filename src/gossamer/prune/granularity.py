@@ -31,6 +31,7 @@ class Granularity(Settings):
     """A family: what is removed together. Masks and scores are (R, C), groups (G,)."""
 
     removes_outputs: ClassVar[bool] = False  # whole rows go, and their biases with them
+    sets_density: ClassVar[bool] = False  # the pattern says how much each layer keeps, no allocation does
     regrows: ClassVar[bool] = False  # a group that was removed can come back from zero
 
     def sizes(self, rows: int, columns: int) -> Tensor:
@@ -49,10 +50,9 @@ class Granularity(Settings):
         """Returns which groups a mask (R, C) keeps, (G,) bool."""
         raise TypeError(f"{type(self).__name__} is abstract: define active()")
 
-    def budget(self, rows: int, columns: int, sparsity: float) -> int | None:
-        """Returns how many weights the pattern itself keeps in a layer; None where that is free to choose."""
-        del rows, columns, sparsity
-        return None
+    def budget(self, rows: int, columns: int, sparsity: float) -> int:
+        """Returns how many weights the pattern keeps in a layer; only asked where `sets_density`."""
+        raise TypeError(f"{type(self).__name__} keeps as many weights as an allocation says")
 
     def check(self, sparsity: float) -> None:
         """Refuses a sparsity that the pattern cannot have, with a SettingError."""
@@ -128,6 +128,7 @@ class NM(Granularity):
     """
 
     name = "n-m"
+    sets_density = True
     n: int = bounded(2, ge=1)
     m: int = bounded(4, ge=2)
 

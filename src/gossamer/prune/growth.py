@@ -14,7 +14,7 @@ and which not every optimiser has.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +26,12 @@ from gossamer.settings import Settings, bounded
 class Growth(Settings):
     """A family: which removed weights come back."""
 
-    dense_gradient: ClassVar[str] = "never"  # when it needs gradients of removed weights: never, at updates, always
+    dense_gradient: ClassVar[Literal["never", "at updates", "always"]] = "never"  # when it looks at removed weights
+
+    def remember(self, past: Tensor | None, gradient: Tensor) -> Tensor:
+        """Returns what to keep of a dense gradient, in new memory, given what was kept before."""
+        del past
+        return gradient.clone()
 
     def score(self, gradient: Tensor | None, tried: Tensor, generator: torch.Generator) -> Tensor:
         """Returns one score a weight, (R, C); higher = grow.
@@ -101,6 +106,10 @@ class ByMomentum(Growth):
     name = "by-momentum"
     dense_gradient = "always"
     decay: float = bounded(0.9, ge=0.0, lt=1.0)  # of the running sum, a step
+
+    def remember(self, past: Tensor | None, gradient: Tensor) -> Tensor:
+        """Returns decay · past + gradient."""
+        return gradient.clone() if past is None else self.decay * past + gradient
 
     def score(self, gradient: Tensor | None, tried: Tensor, generator: torch.Generator) -> Tensor:
         """Returns |running sum|."""

@@ -46,7 +46,7 @@ class HardMasks(Method):
         """Checks that the choices fit together as well as the ranges."""
         super().__post_init__()
         self.granularity.check(self.sparsity)
-        if self.granularity.budget(1, 1, 0.0) is not None and not isinstance(self.allocation, Uniform):
+        if self.granularity.sets_density and not isinstance(self.allocation, Uniform):
             raise SettingError(
                 f"hard-masks: granularity {self.granularity.name!r} sets every layer's density itself, so "
                 f"allocation {self.allocation.name!r} has no say; use 'uniform'"

@@ -146,11 +146,12 @@ def choose(
         score = score.masked_fill(~granularity.active(masks.of(weight)), GONE)
         sizes = granularity.sizes(weight.rows, weight.columns).to(score.device)
         layers.append(Groups(weight.name, tuple(weight.weight.shape), score, sizes))
-    fixed = [granularity.budget(weight.rows, weight.columns, sparsity) for weight in masks.weights]
-    free = allocation.budgets(layers, sparsity) if None in fixed else fixed
+    if granularity.sets_density:
+        budgets = [granularity.budget(weight.rows, weight.columns, sparsity) for weight in masks.weights]
+    else:
+        budgets = allocation.budgets(layers, sparsity)
     chosen: dict[str, Tensor] = {}
-    for weight, groups, budget in zip(masks.weights, layers, free, strict=True):
-        assert budget is not None
+    for weight, groups, budget in zip(masks.weights, layers, budgets, strict=True):
         kept = select(groups, budget)
         chosen[weight.name] = granularity.expand(kept, weight.rows, weight.columns)
         if granularity.removes_outputs and weight.bias is not None:

@@ -83,11 +83,13 @@ def top(score: Tensor, count: int) -> Tensor:
     return keep
 
 
-def select(groups: Groups, budget: int) -> Tensor:
+def select(groups: Groups, budget: int, *, least: int = 1) -> Tensor:
     """Returns a mask (G,) of the best available groups, taken in order while they fit into `budget` weights.
 
-    At least one group is kept, even where it does not fit: a layer without weights would cut the network in
-    two.
+    Args:
+        groups: What to choose from.
+        budget: In weights, at least 0.
+        least: Groups taken even where they do not fit: a layer without weights would cut the network in two.
 
     Raises:
         TrainingError: A score is not a number.
@@ -100,11 +102,11 @@ def select(groups: Groups, budget: int) -> Tensor:
         )
     size = int(sizes[0])
     if bool((sizes == size).all()):
-        keep = top(score, max(budget // size, 1))
+        keep = top(score, max(budget // size, least))
     else:
         order = torch.argsort(score, descending=True, stable=True)
         fits = sizes[order].cumsum(0) <= budget
-        fits[0] = True
+        fits[:least] = True
         keep = torch.zeros_like(score, dtype=torch.bool)
         keep[order[fits]] = True
     return keep & (score > GONE)

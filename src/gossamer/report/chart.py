@@ -36,9 +36,7 @@ class Scale:
         return math.log(max(value, 1e-300)) if self.log else value
 
 
-def fit_scale(
-    values: Sequence[float], start: float, end: float, *, log: bool = False, pad: float = 0.06
-) -> Scale:
+def fit_scale(values: Sequence[float], start: float, end: float, *, log: bool = False, pad: float = 0.06) -> Scale:
     """Returns a scale over the values with a margin; a single value gets room on both sides.
 
     `log` is a wish: values that are not all positive, or span less than a factor 3, get a linear scale.
@@ -79,7 +77,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
             break
     while len(ticks) > count:
         ticks = ticks[::2]
-    return ticks if len(ticks) >= 2 else linear_ticks(low, high, max(2, min(count, 4)))
+    return ticks if len(ticks) >= 2 else linear_ticks(low, high, 5)  # 5 or more make at least two
 
 
 def axes(

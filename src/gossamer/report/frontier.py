@@ -88,9 +88,7 @@ def describe(summary: Summary, point: Point, axis: Axis) -> str:
 
 def _marks(summary: Summary, axis: Axis, width: float, height: float) -> list[Child]:
     points = [point for point in summary.points if axis.key in point.costs]
-    x = chart.fit_scale(
-        [end for p in points for end in _ends(p.costs[axis.key])], 58, width - 22, log=True, pad=0.08
-    )
+    x = chart.fit_scale([end for p in points for end in _ends(p.costs[axis.key])], 58, width - 22, log=True, pad=0.08)
     y = chart.fit_scale([end for p in points for end in _ends(p.quality)], height - 52, 40, pad=0.08)
     drawn: list[Child] = list(
         chart.axes(
@@ -99,9 +97,7 @@ def _marks(summary: Summary, axis: Axis, width: float, height: float) -> list[Ch
             x_ticks=x.ticks(7 if width > 500 else 4),
             y_ticks=y.ticks(6),
             write_x=axis.write,
-            write_y=lambda v: (
-                units.percent(v) if units.is_percentage(summary.metric) else units.significant(v)
-            ),
+            write_y=lambda v: units.percent(v) if units.is_percentage(summary.metric) else units.significant(v),
             x_title=f"{axis.title}{' (log scale)' if x.log else ''}",
             y_title=summary.metric,
         )
@@ -116,9 +112,7 @@ def _marks(summary: Summary, axis: Axis, width: float, height: float) -> list[Ch
         trail = sorted((p for p in points if p.method == method), key=lambda p: p.costs[axis.key].mean)
         if len(trail) > 1:
             line = chart.path([(x(p.costs[axis.key].mean), y(p.quality.mean)) for p in trail])
-            drawn.append(
-                tag("path", class_=f"trail {series_class(summary, method)}", d=line, data_series=method)
-            )
+            drawn.append(tag("path", class_=f"trail {series_class(summary, method)}", d=line, data_series=method))
     drawn.extend(_mark(summary, point, axis, x, y) for point in points)
     drawn.extend(_labels(front, points, axis, x=x, y=y, width=width))
     return drawn
@@ -185,9 +179,7 @@ def _labels(
             inside = left > x.start and left + size < width and top > y.end - 10 and top + 14 < y.start
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                labels.append(
-                    tag("text", point.label, class_="label", x=left, y=top + 11, data_series=point.method)
-                )
+                labels.append(tag("text", point.label, class_="label", x=left, y=top + 11, data_series=point.method))
                 break
     return labels
 
@@ -210,8 +202,6 @@ def _legend(summary: Summary, width: float, top: float) -> tuple[list[Markup], i
             left, row = 24.0, row + 1
         y = top + 14 + row * 24
         mark = tag("path", class_="shape", d=shape(summary, name), transform=f"translate({left:.1f} {y:.1f})")
-        entries.append(
-            tag("g", mark, tag("text", name, x=left + 13, y=y + 4), class_=series_class(summary, name))
-        )
+        entries.append(tag("g", mark, tag("text", name, x=left + 13, y=y + 4), class_=series_class(summary, name)))
         left += size
     return entries, row + 1

@@ -70,9 +70,7 @@ def _heading(summary: Summary, title: str) -> list[Markup]:
         _plural(len(summary.run["cells"]), "cell"),
         *([f"{len(summary.failed)} failed"] if summary.failed else []),
     ]
-    button = tag(
-        "button", "Dark", type="button", id="theme", aria_label="Switch between light and dark", hidden=True
-    )
+    button = tag("button", "Dark", type="button", id="theme", aria_label="Switch between light and dark", hidden=True)
     return [
         tag("div", tag("p", "gossamer report", class_="brand"), button, class_="bar"),
         tag("h1", title),

@@ -159,17 +159,13 @@ def training(summary: Summary) -> Markup | None:
     methods = [*([summary.baseline.method] if summary.baseline else []), *summary.methods]
     views, names = [], []
     for key, title in ((summary.metric, f"Validation {summary.metric}"), ("train_loss", "Training loss")):
-        curves = {
-            m: [(p, c) for p in summary.points if p.method == m and (c := _curve(p, key))] for m in methods
-        }
+        curves = {m: [(p, c) for p in summary.points if p.method == m and (c := _curve(p, key))] for m in methods}
         values = [v for lines in curves.values() for _, line in lines for _, v in line]
         if not values:
             continue
         last = max(e for lines in curves.values() for _, line in lines for e, _ in line)
         panels = [
-            _panel(summary, m, lines=lines, values=values, last=last, key=key)
-            for m, lines in curves.items()
-            if lines
+            _panel(summary, m, lines=lines, values=values, last=last, key=key) for m, lines in curves.items() if lines
         ]
         views.append(tag("div", *panels, class_="view grid", data_view=key))
         names.append((key, title))
@@ -305,8 +301,7 @@ def _kernel_table(point: Point, *, opened: bool) -> Markup:
     for layer in cell["layers"]:
         dense, chosen = layer.get("dense_ms"), layer.get("kernel_ms")
         times = [
-            tag("td", units.milliseconds(value) if value is not None else units.MISSING)
-            for value in (dense, chosen)
+            tag("td", units.milliseconds(value) if value is not None else units.MISSING) for value in (dense, chosen)
         ]
         rows.append(
             tag(
@@ -336,9 +331,7 @@ def _curve(point: Point, key: str) -> list[tuple[float, float]]:
     sums: dict[float, list[float]] = {}
     for cell in point.cells:
         history: dict[str, Any] = cell.get("history") or {}
-        values = (
-            history.get("train_loss") if key == "train_loss" else (history.get("validation") or {}).get(key)
-        )
+        values = history.get("train_loss") if key == "train_loss" else (history.get("validation") or {}).get(key)
         for epoch, value in zip(history.get("epoch") or [], values or [], strict=False):
             if value is not None:
                 sums.setdefault(float(epoch), []).append(float(value))
@@ -376,9 +369,7 @@ def _panel(
         opacity = 1.0 - 0.65 * index / max(len(ordered) - 1, 1)
         d = chart.path([(x(epoch), y(value)) for epoch, value in line])
         name = tag("title", point.label)
-        drawn.append(
-            tag("path", name, class_=f"curve {series_class(summary, method)}", d=d, stroke_opacity=opacity)
-        )
+        drawn.append(tag("path", name, class_=f"curve {series_class(summary, method)}", d=d, stroke_opacity=opacity))
     drawing = chart.svg(width, height, *drawn, title=f"{key} of {method} by epoch")
     return tag("figure", tag("figcaption", _swatch(summary, method), method), drawing, class_="panel")
 
@@ -387,9 +378,7 @@ def _settings(value: Any) -> str | None:
     """Returns settings as `key value` pairs on one line, nested ones in brackets."""
     if isinstance(value, dict):
         return ", ".join(
-            f"{k} {f'({_settings(v)})' if isinstance(v, dict) else v}"
-            for k, v in value.items()
-            if v is not None
+            f"{k} {f'({_settings(v)})' if isinstance(v, dict) else v}" for k, v in value.items() if v is not None
         )
     return None if value is None else str(value)
 

@@ -177,9 +177,7 @@ def load(run: dict[str, Any] | str | Path) -> dict[str, Any]:
         path = path / "run.json" if path.is_dir() else path
         where, run = str(path), read_json(path)
     if not isinstance(run, dict) or "cells" not in run or "metric" not in run:
-        raise DataError(
-            f"{where}: is not a run; expected a JSON object with 'cells' and 'metric', as compare writes"
-        )
+        raise DataError(f"{where}: is not a run; expected a JSON object with 'cells' and 'metric', as compare writes")
     if run.get("format") != 1:
         raise DataError(f"{where}: has format {run.get('format')!r}; this version reads format 1")
     return run
@@ -209,9 +207,7 @@ def summarize(run: dict[str, Any] | str | Path) -> Summary:
     ]
     baseline = next((point for point in points if point.method == DENSE), None)
     if baseline is None and run.get("kind") == "compression":  # in a comparison, networks come in untrained
-        before = list(
-            {cell["seed"]: cell for cell in reversed(run["cells"]) if _has_before(cell, metric)}.values()
-        )
+        before = list({cell["seed"]: cell for cell in reversed(run["cells"]) if _has_before(cell, metric)}.values())
         if before:
             baseline = _point(DENSE, None, before[::-1], metric, quality="quality_before", cost="cost_before")
             points.insert(0, baseline)

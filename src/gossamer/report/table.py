@@ -49,9 +49,7 @@ def table(run: dict[str, Any] | str | Path) -> Table:
             row.append(f"{units.factor(ratio)}" if ratio else "")
         made.add_row(*row)
     for cell in summary.failed:
-        made.add_row(
-            Text(f"  {cell['method']}"), _sparsity(cell), Text(f"seed {cell['seed']} failed", style="red")
-        )
+        made.add_row(Text(f"  {cell['method']}"), _sparsity(cell), Text(f"seed {cell['seed']} failed", style="red"))
     return made
 
 

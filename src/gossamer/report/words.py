@@ -17,9 +17,7 @@ def headline(summary: Summary) -> str:
     point = summary.pick()
     if point is None:
         closest = min((p for p in summary.points if p is not summary.baseline), key=summary.loss)
-        change = units.quality(
-            summary.metric, closest.quality.mean - summary.baseline.quality.mean, signed=True
-        )
+        change = units.quality(summary.metric, closest.quality.mean - summary.baseline.quality.mean, signed=True)
         return (
             f"No compressed network was level with the dense one ({_quality(summary, summary.baseline)}); "
             f"the closest is {closest.label}, {change} {summary.metric}."
@@ -36,11 +34,7 @@ def rule(summary: Summary) -> str:
     """Returns what `headline` means by level, and over what the figures were taken."""
     seeds = sorted({cell["seed"] for point in summary.points for cell in point.cells})
     allowed = units.quality(summary.metric, summary.tolerance())
-    over = (
-        f"the mean over {len(seeds)} seeds ± one sample standard deviation"
-        if len(seeds) > 1
-        else "from one seed"
-    )
+    over = f"the mean over {len(seeds)} seeds ± one sample standard deviation" if len(seeds) > 1 else "from one seed"
     return (
         f"Every figure is {over}, on the test split. Level means at most {allowed} worse than the dense "
         f"network on the validation split: its own spread over seeds, at least 1 % of its value. Bytes and "

@@ -8,10 +8,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gossamer.errors import DataError, ModelError
+from gossamer.errors import DataError, ModelError, SettingError
 from gossamer.graph import CSR
+from gossamer.settings import describe, within
 
-Features = Tensor | CSR
+
+def check_setting(name: str, value: float, **bounds: float) -> None:
+    """Checks a number against bounds `ge`, `gt`, `le`, `lt`.
+
+    Raises:
+        SettingError: It lies outside; the range is named.
+    """
+    if not within(value, bounds):
+        raise SettingError(f"{name} is {value!r}; expected a number {describe(bounds)}")
 
 
 def check_features(x: object, rows: int, *, name: str = "features") -> None:

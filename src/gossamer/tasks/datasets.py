@@ -119,7 +119,7 @@ def task(name: str, *, seed: int = 0, columns: Sequence[str] | None = None, **op
     """
     raw = read(name, columns=columns)
     entry = CATALOGUE.get(name)
-    given = dict(entry.options if entry else {}) | options | {"name": options.get("name", _title(name))}
+    given = dict(entry.options if entry else {}) | options | {"name": _title(name)}
     if isinstance(raw, Images):
         return _make(ImageClassification, raw, given, seed=seed)
     if isinstance(raw, list):

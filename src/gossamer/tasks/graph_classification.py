@@ -70,20 +70,16 @@ class GraphClassification(Task):
         self.name = name
         self.batch_size = batch_size
         self.edge_index = edge_index
-        if batch_size < 1 or example_batch < 1:
-            raise DataError(
-                f"{name}: batch_size is {batch_size} and example_batch {example_batch}; expected at least 1"
-            )
+        checks.check_setting("batch_size", batch_size, ge=1)
+        checks.check_setting("example_batch", example_batch, ge=1)
+        checks.check_setting("val", val, gt=0, lt=1)
+        checks.check_setting("test", test, gt=0, lt=1)
         self._graphs = _with_features(graphs)
         labels = [_label(graph, i) for i, graph in enumerate(graphs)]
         self._y = torch.tensor(labels, device=self._graphs[0].device)
         self.classes = checks.check_labels(self._y, len(graphs))
         drawn = splits.fractions(len(graphs), val=val, test=test, seed=seed)
-        self._rows: dict[Split, Tensor] = {
-            "train": drawn["train"],
-            "val": drawn["val"],
-            "test": drawn["test"],
-        }
+        self._rows: dict[str, Tensor] = drawn
         self._kept: dict[Split, list[GraphBatch]] = {}
         sizes = torch.tensor([graph.num_nodes for graph in self._graphs])
         middle = int(sizes.argsort(stable=True)[len(sizes) // 2])

@@ -60,10 +60,9 @@ class ImageClassification(Task):
         self.batch_size = batch_size
         self.augment = augment
         self.example_batch = example_batch
-        if batch_size < 1 or example_batch < 1:
-            raise DataError(
-                f"{name}: batch_size is {batch_size} and example_batch {example_batch}; expected at least 1"
-            )
+        checks.check_setting("batch_size", batch_size, ge=1)
+        checks.check_setting("example_batch", example_batch, ge=1)
+        checks.check_setting("val", val, gt=0, lt=1)
         for part, x, y in (
             ("training", images.train_x, images.train_y),
             ("test", images.test_x, images.test_y),

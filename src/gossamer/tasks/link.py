@@ -21,6 +21,8 @@ from gossamer.tasks import checks, metrics, pairs, splits
 from gossamer.tasks.seeding import generator
 from gossamer.tasks.task import Split, Task
 
+_BY_TIME = ("train", "val", "test")  # earliest first
+
 
 class Pairs(NamedTuple):
     """Pairs of nodes that are edges, and pairs that are not; (2, P) and (2, Q) int64."""
@@ -75,26 +77,28 @@ class LinkPrediction(Task):
         self.name = name
         self.hits = hits
         self.embedding = embedding
+        checks.check_setting("hits", hits, ge=1)
+        checks.check_setting("embedding", embedding, ge=1)
+        checks.check_setting("val", val, gt=0, lt=1)
+        checks.check_setting("test", test, gt=0, lt=1)
         numbers = _pair_numbers(graph, by_time=by_time)
         drawn = splits.fractions(len(numbers), val=val, test=test, seed=seed)
         if by_time:
-            sizes = [len(drawn[part]) for part in ("train", "val", "test")]
-            drawn = dict(zip(("train", "val", "test"), torch.split(torch.arange(len(numbers)), sizes), strict=True))
+            in_order = torch.split(torch.arange(len(numbers)), [len(drawn[part]) for part in _BY_TIME])
+            drawn = dict(zip(_BY_TIME, in_order, strict=True))
         edges = {part: numbers[rows.to(numbers.device)] for part, rows in drawn.items()}
         self._train_numbers = edges["train"].sort().values
-        held_out = len(edges["val"]), len(edges["test"])
-        free = pairs.count(graph.num_nodes) - len(numbers)
+        self._positive = pairs.nodes_of(edges["train"])
         # As many non-edges as edges, and at least `hits`, where a graph is not so dense that there are fewer.
-        wanted = [min(max(size, hits), max(free // 2, 1)) for size in held_out]
-        fixed = pairs.draw_non_edges(
-            sum(wanted), graph.num_nodes, numbers.sort().values, generator(seed, 1), distinct=True
-        )
-        positive = {part: pairs.nodes_of(found) for part, found in edges.items()}
+        most = max((pairs.count(graph.num_nodes) - len(numbers)) // 2, 1)
+        amounts = [min(max(len(edges[part]), hits), most) for part in ("val", "test")]
+        every = numbers.sort().values
+        fixed = pairs.draw_non_edges(sum(amounts), graph.num_nodes, every, generator(seed, 1), distinct=True)
+        for_val, for_test = torch.split(fixed, amounts, dim=1)
         self._fixed = {
-            "val": Pairs(positive["val"], fixed[:, : wanted[0]]),
-            "test": Pairs(positive["test"], fixed[:, wanted[0] :]),
+            "val": Pairs(pairs.nodes_of(edges["val"]), for_val),
+            "test": Pairs(pairs.nodes_of(edges["test"]), for_test),
         }
-        self._positive = positive["train"]
         x = graph.x if graph.x is not None else _features(graph.num_nodes, features, seed)
         checks.check_features(x, graph.num_nodes)
         both = torch.cat([self._positive, self._positive.flip(0)], dim=1)
@@ -198,4 +202,5 @@ def _features(nodes: int, width: int | None, seed: int) -> Tensor | CSR:
     """Returns features for nodes that have none: the unit matrix as a CSR, or random normal ones."""
     if width is None:
         return CSR(torch.arange(nodes + 1), torch.arange(nodes), shape=(nodes, nodes))
+    checks.check_setting("features", width, ge=1)
     return torch.randn(nodes, width, generator=generator(seed, 2))

@@ -39,9 +39,11 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     classes = logits.shape[1]
-    confusion = multiclass_confusion_matrix(
-        logits.argmax(dim=1), labels, num_classes=max(classes, 2), validate_args=False
-    ).double()
+    confusion = (
+        multiclass_confusion_matrix(logits.argmax(dim=1), labels, num_classes=max(classes, 2), validate_args=False)
+        .cpu()
+        .double()
+    )
     hits = confusion.diagonal()
     either = confusion.sum(dim=0) + confusion.sum(dim=1)  # true + predicted = 2 tp + fp + fn
     occurs = either > 0

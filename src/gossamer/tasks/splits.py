@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gossamer.errors import DataError
+from gossamer.tasks.checks import check_setting
 from gossamer.tasks.seeding import generator
 
 
@@ -23,7 +24,10 @@ def per_class(y: Tensor, *, train: int = 20, val: int = 30, seed: int = 0) -> di
 
     Raises:
         DataError: A class has too few rows for one test row to be left.
+        SettingError: A number is out of its range.
     """
+    check_setting("per_class", train, ge=1)
+    check_setting("val_per_class", val, ge=0)
     masks = {split: torch.zeros(len(y), dtype=torch.bool) for split in ("train", "val", "test")}
     labels = y.cpu()
     order = torch.randperm(len(labels), generator=generator(seed))
@@ -48,7 +52,10 @@ def fractions(rows: int, *, val: float, test: float, seed: int = 0) -> dict[str,
 
     Raises:
         DataError: A split of more than 0 would be empty.
+        SettingError: A fraction is below 0, or the two leave nothing for training.
     """
+    check_setting("val", val, ge=0, lt=1)
+    check_setting("test", test, ge=0, lt=1 - val)
     order = torch.randperm(rows, generator=generator(seed))
     n_val, n_test = round(rows * val), round(rows * test)
     split = {"val": order[:n_val], "test": order[n_val : n_val + n_test], "train": order[n_val + n_test :]}

@@ -61,14 +61,14 @@ def test_damaged_foreign_and_pickled_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="found the arrays labels, expected also adj_data"):
         read_sparse_npz([path])
     np.savez(path, **(sparse_arrays() | {"labels": np.array([None, "code"], dtype=object)}))
-    with pytest.raises(DataError, match="not a readable .npz"):
+    with pytest.raises(DataError, match=r"not a readable \.npz"):
         read_sparse_npz([path])
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="not a readable .npz"):
+    with pytest.raises(DataError, match=r"not a readable \.npz"):
         read_sparse_npz([path])
     path.write_bytes(b"<html>not found</html>")
-    with pytest.raises(DataError, match="not a readable .npz"):
+    with pytest.raises(DataError, match=r"not a readable \.npz"):
         read_sparse_npz([path])
 
 

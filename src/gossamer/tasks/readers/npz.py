@@ -25,10 +25,7 @@ def read_sparse_npz(paths: Sequence[Path]) -> Graph:
     """Reads the first layout from its one file: row-normalised features, no splits, classes from 0."""
     parts = [f"{matrix}_{part}" for matrix in ("adj", "attr") for part in ("data", "indices", "indptr", "shape")]
     found = _arrays(paths[0], [*parts, "labels"])
-    adjacency, attributes = (
-        sparse.csr_matrix((found[f"{m}_data"], found[f"{m}_indices"], found[f"{m}_indptr"]), tuple(found[f"{m}_shape"]))
-        for m in ("adj", "attr")
-    )
+    adjacency, attributes = (_matrix(paths[0], found, name) for name in ("adj", "attr"))
     edges = adjacency.tocoo()
     classes = np.unique(found["labels"], return_inverse=True)[1]  # some files count from 1
     edge_index = undirected(edges.row, edges.col, adjacency.shape[0], where=paths[0])
