@@ -22,7 +22,7 @@ import statistics
 import torch
 
 from gossamer import models
-from gossamer.compress import Method, method
+from gossamer.compression import Method, method
 from gossamer.graph import CSR
 from gossamer.tasks import NodeClassification, datasets
 from gossamer.train import Adam, Training, fit

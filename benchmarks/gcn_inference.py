@@ -13,12 +13,12 @@ import argparse
 import json
 
 import torch
-from gcn_training import PyGGCN
-from timing import interleave
 from torch import Tensor, nn
 
+from gcn_training import PyGGCN
 from gossamer.graph import power_law
 from gossamer.models.graph import GCN
+from timing import interleave
 
 
 def copy_weights(source: GCN, target: PyGGCN) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         calls = {"gossamer": lambda: predict(ours, x, graph)}
         calls |= {name: lambda peer=peer: predict(peer, x, edge_index) for name, peer in peers.items()}
-        times = interleave(calls, seconds=options.seconds)
+        times = interleave(calls, seconds=options.seconds, least=5, warm=1)
         mine, theirs, cached = times["gossamer"], times["pyg"], times["pyg cached"]
         row = {
             "nodes": graph.num_nodes,

@@ -14,13 +14,13 @@ import json
 from collections.abc import Callable
 
 import torch
-from timing import interleave
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 from gossamer.models.graph import GCN
 from gossamer.tasks import datasets
+from timing import interleave
 
 
 class PyGGCN(nn.Module):
@@ -33,6 +33,7 @@ class PyGGCN(nn.Module):
         self.conv2 = pyg.GCNConv(hidden, out_features, cached=cached)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Maps node features to class scores."""
         x = F.dropout(x, self.dropout, self.training)
         x = F.dropout(F.relu(self.conv1(x, edge_index)), self.dropout, self.training)
         return self.conv2(x, edge_index)

@@ -40,7 +40,7 @@ class Compare:
         """Runs what is missing, prints the table, and returns the content of run.json."""
         from gossamer import report
         from gossamer.commands import inputs
-        from gossamer.compress import compare, parse_methods
+        from gossamer.compression import compare, parse_methods
         from gossamer.tasks import datasets
 
         inputs.check_folder(self.out)

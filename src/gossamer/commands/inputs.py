@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from gossamer.compress.registry import parse_named
+from gossamer.compression.registry import parse_named
 from gossamer.errors import FileError, SettingError
 from gossamer.models import default_training, for_task
 from gossamer.tasks.task import Task
