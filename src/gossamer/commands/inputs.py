@@ -11,8 +11,18 @@ from torch import nn
 from gossamer.compression.registry import parse_named
 from gossamer.errors import FileError, SettingError
 from gossamer.models import default_training, for_task
+from gossamer.tasks import datasets
 from gossamer.tasks.task import Task
 from gossamer.train import Training
+
+
+def task(data: str, *, seed: int, columns: tuple[str, ...] | None, string_ids: bool) -> Task:
+    """Makes the task of a named data set or of an edge list.
+
+    Raises:
+        DataError, FileError, SettingError: As `datasets.task`.
+    """
+    return datasets.task(data, seed=seed, columns=columns, string_ids=string_ids or None)
 
 
 def zoo(text: str) -> tuple[str, dict[str, Any]]:
