@@ -117,7 +117,7 @@ bool csr(Size outputs, Size columns, Size batch, Size entries, int index_bytes, 
                   at<const float>(bias),
                   at<float>(out),
                   threads};
-  const Scratch scratch(chosen->csr_scratch(p, by_example));
+  const Scratch scratch(chosen->csr_scratch(p));
   return chosen->csr(p, by_example, scratch.get());
 }
 
