@@ -35,6 +35,7 @@ class Compare:
     epochs: MaybeWhole = None  # epochs each cell trains (default: the network's own)
     learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
+    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
     string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
@@ -45,6 +46,7 @@ class Compare:
         from gossamer.compression import compare, parse_methods
 
         inputs.check_folder(self.out)
+        inputs.use_threads(self.threads)
         methods = parse_methods(self.methods)
         training = inputs.training(
             self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience

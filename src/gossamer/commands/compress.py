@@ -42,6 +42,7 @@ class Compress:
     learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
     seed: Whole = 0  # seed of weights, batches and splits
+    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
     string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
@@ -53,6 +54,7 @@ class Compress:
         from gossamer.cost import Budget
 
         inputs.check_folder(self.out)
+        inputs.use_threads(self.threads)
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
         task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
