@@ -238,7 +238,7 @@ bool visit(const Edges& edges, const std::int64_t node, const std::int32_t* plac
 }  // namespace
 
 bool induce_counts(const Edges& edges, const std::int64_t* chosen, std::int64_t rows, const std::int32_t* place,
-                   std::int64_t* counts, int threads) {
+                   std::int64_t* counts, [[maybe_unused]] int threads) {
   int bad = 0;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256) reduction(| : bad) if (threads > 1)
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -250,7 +250,8 @@ bool induce_counts(const Edges& edges, const std::int64_t* chosen, std::int64_t 
 }
 
 void induce_edges(const Edges& edges, const std::int64_t* chosen, std::int64_t rows, const std::int32_t* place,
-                  const std::int64_t* indptr, std::int32_t* local, std::int64_t* positions, int threads) {
+                  const std::int64_t* indptr, std::int32_t* local, std::int64_t* positions,
+                  [[maybe_unused]] int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256) if (threads > 1)
   for (std::int64_t row = 0; row < rows; ++row) {
     std::int64_t next = indptr[row];

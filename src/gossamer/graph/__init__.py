@@ -1,4 +1,4 @@
-"""Graphs in memory and on disk: sparse matrices, conversions, generators, readers, samplers, walks and their vectors."""
+"""Graphs in memory and on disk: matrices, conversions, generators, readers, samplers, walks and their vectors."""
 
 from gossamer.graph.as_graph import as_graph as as_graph
 from gossamer.graph.csr import CSR as CSR

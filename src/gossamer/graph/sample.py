@@ -39,7 +39,7 @@ class Uniform(Pick):
     """Every edge is equally likely; without replacement, every set of edges."""
 
     name = "uniform"
-    replace: bool = False  # whether an edge may be drawn twice; a node with any edge then draws its full fan-out
+    repeats: bool = False  # whether an edge may be drawn twice; a node with any edge then draws its full fan-out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class ByWeight(Pick):
     """Edges in proportion to their weight; without replacement, one by one among those that are left."""
 
     name = "by_weight"
-    replace: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +146,9 @@ class NeighborSampler:
         found, counts, hops = [frontier], [len(frontier)], []
         for number, fanouts in enumerate(self._fanouts):
             key = stream_key(seed, number)
-            replace = getattr(self.pick, "replace", False)
+            repeats = isinstance(self.pick, (Uniform, ByWeight)) and self.pick.repeats
             wanted = torch.tensor(fanouts)
-            hop = draw_hop(Draw(self._edges, frontier, wanted, until, _CODES[type(self.pick)], replace, key), numbering)
+            hop = draw_hop(Draw(self._edges, frontier, wanted, until, _CODES[type(self.pick)], repeats, key), numbering)
             hops.append(hop)
             frontier = hop.fresh
             found.append(frontier)
@@ -186,7 +186,7 @@ class NeighborSampler:
             raise SettingError(f"size: found {size}; expected at least 1")
         draw = torch.Generator().manual_seed(stream_key(seed, 0) >> 1)
         order = torch.randperm(len(seeds), generator=draw) if shuffle else torch.arange(len(seeds))
-        for number, rows in enumerate(order.split(size)):
+        for number, rows in enumerate(torch.split(order, size)):
             part = None if times is None else times[rows]
             yield self.sample(seeds[rows], times=part, seed=stream_key(seed, 1, number))
 
@@ -214,7 +214,7 @@ def _arranged(
     if isinstance(pick, ByWeight):
         weights = check_weights(torch.ones(graph.num_edges) if graph.weights is None else graph.weights)
     if kind is None and time is None and (weights is None or bool((weights > 0).all())):
-        if isinstance(pick, ByWeight) and pick.replace and weights is not None:
+        if isinstance(pick, ByWeight) and pick.repeats and weights is not None:
             weights = running_sums(adjacency.indptr, weights)
         return Edges(nodes, 1, adjacency.indptr, adjacency.indices, weights), None, None
     key = adjacency.rows * types + (0 if kind is None else kind)
@@ -230,7 +230,7 @@ def _arranged(
         weights = weights[order]
     bounds = torch.zeros(nodes * types + 1, dtype=torch.int64)
     bounds[1:] = torch.bincount(key[order], minlength=nodes * types).cumsum(0)
-    if isinstance(pick, ByWeight) and pick.replace and weights is not None:
+    if isinstance(pick, ByWeight) and pick.repeats and weights is not None:
         weights = running_sums(bounds, weights)
     ranks = None if rank is None else rank[order]
     return Edges(nodes, types, bounds, adjacency.indices[order], weights, ranks), order, moments
@@ -241,7 +241,9 @@ def _checked_types(graph: Graph, name: str) -> Tensor:
     if kind is None:
         raise DataError(f"edge_data: holds {sorted(graph.edge_data)}; expected {name!r}, the type of each edge")
     if kind.dim() != 1 or kind.dtype.is_floating_point or (len(kind) and int(kind.min()) < 0):
-        raise DataError(f"edge_data[{name!r}]: found {kind.dtype} of shape {tuple(kind.shape)}; expected integers from 0")
+        raise DataError(
+            f"edge_data[{name!r}]: found {kind.dtype} of shape {tuple(kind.shape)}; expected integers from 0"
+        )
     return kind.long()
 
 
@@ -268,7 +270,7 @@ def induced(graph: Graph, nodes: Tensor) -> Sample:
         DataError: A node is out of range or given twice.
     """
     nodes = check_starts(nodes, graph.num_nodes, name="nodes")
-    if len(nodes.unique()) < len(nodes):
+    if len(torch.unique(nodes)) < len(nodes):
         raise DataError("nodes: one is given twice; pass each once, for example nodes.unique()")
     adjacency = graph.adjacency
     indptr, indices, edges = induce(adjacency.indptr, adjacency.indices, graph.num_nodes, nodes)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels.random import Array, stream_key
-from gossamer.kernels.skipgram import Pass, aligned_rows, alias_table, train_skipgram_
+from gossamer.kernels.skipgram import Pass, alias_table, aligned_rows, train_skipgram_
 from gossamer.settings import Settings, bounded
 
 

@@ -143,9 +143,7 @@ class TemporalWalker:
         """
         return self._walk(starts, steps, after, seed, traced=False)[0]
 
-    def trace(
-        self, starts: Tensor, steps: int, *, after: Tensor | None = None, seed: int = 0
-    ) -> tuple[Tensor, Tensor]:
+    def trace(self, starts: Tensor, steps: int, *, after: Tensor | None = None, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Returns nodes as `walk`, and the edges taken, (W, steps), numbered as in the graph's adjacency."""
         nodes, positions = self._walk(starts, steps, after, seed, traced=True)
         return nodes, _edge_numbers(self._edges, positions)
@@ -155,7 +153,9 @@ class TemporalWalker:
         if after is None:
             first = self._first[starts]
         elif after.shape == starts.shape:
-            first = self._after(starts, torch.searchsorted(self._moments, after.to(self._moments.dtype), right=True) - 1)
+            first = self._after(
+                starts, torch.searchsorted(self._moments, after.to(self._moments.dtype), right=True) - 1
+            )
         else:
             raise DataError(f"after: shape {tuple(after.shape)}; expected {tuple(starts.shape)}, one time a start")
         walk = Walk(self._indptr, self._indices, None, starts, steps, stream_key(seed), traced)
@@ -211,7 +211,9 @@ def check_starts(starts: Tensor, nodes: int, steps: int = 0, *, name: str = "sta
     if steps < 0:
         raise SettingError(f"steps: found {steps}; expected at least 0")
     if starts.dim() != 1 or starts.dtype.is_floating_point or starts.dtype == torch.bool:
-        raise DataError(f"{name}: found {starts.dtype} of shape {tuple(starts.shape)}; expected integers, one dimension")
+        raise DataError(
+            f"{name}: found {starts.dtype} of shape {tuple(starts.shape)}; expected integers, one dimension"
+        )
     if len(starts) and not 0 <= int(starts.min()) <= int(starts.max()) < nodes:
         worst = int(starts.min()) if int(starts.min()) < 0 else int(starts.max())
         raise DataError(f"{name}: holds node {worst}; expected 0 to {nodes - 1}")

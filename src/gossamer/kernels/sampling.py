@@ -1,7 +1,7 @@
 """Draws neighbours of many nodes, numbers what is reached, and takes the rows of a subgraph: natively, in parallel.
 
-These are plain functions and no torch operators: how much they return depends on the data, and they run in the loader of
-mini-batches, never inside a network. Each has a reference in numpy that gives exactly the same sample.
+These are plain functions and no torch operators: how much they return depends on the data, and they run in the loader
+of mini-batches, never inside a network. Each has a reference in numpy that gives exactly the same sample.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def draw_hop_reference(draw: Draw, numbering: Numbering) -> Hop:
         positions[start[place] : start[place + 1]] = np.arange(end[place] - count[place], end[place])
     drawn = np.flatnonzero(~everything & (count > 0))
     choose = _repeated if draw.replace else _by_weight if draw.pick == WEIGHTED else _distinct
-    choose(draw, Streams(draw.key, entry * types + kind), drawn, begin, end, count, start, positions)
+    choose(draw, Streams(draw.key, entry * types + kind), drawn, _Ranges(begin, end, count, start), positions)
     ends = edges.ends.numpy()[positions].astype(np.int64)
     if len(ends) and not 0 <= ends.min() <= ends.max() < edges.nodes:
         raise index_error("ends", edges.nodes)
@@ -219,9 +219,17 @@ def draw_hop_reference(draw: Draw, numbering: Numbering) -> Hop:
     return Hop(torch.from_numpy(start[::types].copy()), torch.from_numpy(positions), local, fresh)
 
 
-def _repeated(
-    draw: Draw, streams: Streams, drawn: Array, begin: Array, end: Array, count: Array, start: Array, out: Array
-) -> None:
+class _Ranges(NamedTuple):
+    """Where the edges of each range begin and end, how many are drawn, and where they go."""
+
+    begin: Array
+    end: Array
+    count: Array
+    start: Array
+
+
+def _repeated(draw: Draw, streams: Streams, drawn: Array, ranges: _Ranges, out: Array) -> None:
+    begin, end, count, start = ranges
     weights = None if draw.edges.weights is None else draw.edges.weights.numpy()
     for j in range(int(count[drawn].max(initial=0))):
         rows = drawn[count[drawn] > j]
@@ -233,9 +241,8 @@ def _repeated(
         out[start[rows] + j] = np.minimum(above, end[rows] - 1)
 
 
-def _by_weight(
-    draw: Draw, streams: Streams, drawn: Array, begin: Array, end: Array, count: Array, start: Array, out: Array
-) -> None:
+def _by_weight(draw: Draw, streams: Streams, drawn: Array, ranges: _Ranges, out: Array) -> None:
+    begin, end, count, start = ranges
     assert draw.edges.weights is not None
     weights = draw.edges.weights.numpy()
     for row in drawn:
@@ -245,9 +252,8 @@ def _by_weight(
         out[start[row] : start[row + 1]] = begin[row] + np.sort(order[: count[row]])
 
 
-def _distinct(
-    draw: Draw, streams: Streams, drawn: Array, begin: Array, end: Array, count: Array, start: Array, out: Array
-) -> None:
+def _distinct(draw: Draw, streams: Streams, drawn: Array, ranges: _Ranges, out: Array) -> None:
+    begin, end, count, start = ranges
     size = end - begin
     pass_over = count[drawn] ** 2 > 16 * size[drawn]  # where selection sampling is cheaper than Floyd's algorithm
     for row in drawn[pass_over]:
@@ -308,9 +314,7 @@ def induce(indptr: Tensor, indices: Tensor, nodes: int, chosen: Tensor) -> tuple
     torch.cumsum(starts, 0, out=starts)
     local = torch.empty(int(starts[-1]), dtype=torch.int32)
     positions = torch.empty(int(starts[-1]), dtype=torch.int64)
-    module.induce_edges(
-        *shared, place.data_ptr(), starts.data_ptr(), local.data_ptr(), positions.data_ptr(), threads
-    )
+    module.induce_edges(*shared, place.data_ptr(), starts.data_ptr(), local.data_ptr(), positions.data_ptr(), threads)
     return starts, local, positions
 
 

@@ -6,6 +6,7 @@ takes the same steps, but rounds differently and is slower by two orders of magn
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +137,7 @@ def train_skipgram_reference_(vectors: Tensor, contexts: Tensor, work: Pass) -> 
                 _step(left[now[1]], right, _targets(now[0], start, work, noise, stream), now[0], rate, positive=False)
 
 
-def _pairs(nodes: list[int], work: Pass, stream: Stream):  # type: ignore[no-untyped-def]
+def _pairs(nodes: list[int], work: Pass, stream: Stream) -> Iterator[tuple[int, int]]:
     """Yields (centre, other) for every node and those within the distance that is drawn for it."""
     for i, centre in enumerate(nodes):
         reach = 1 + stream.below(work.window)

@@ -17,7 +17,6 @@ from gossamer.kernels.library import index_error
 from gossamer.kernels.random import Array, Streams
 from gossamer.kernels.sampling import lower_bound
 
-
 Trace = tuple[Tensor, Tensor | None]
 
 
@@ -63,9 +62,7 @@ def walk_node2vec(walk: Walk, p: float, q: float) -> Trace:
     return _checked(walk, module.walk_node2vec(handle, p, q), nodes, positions)
 
 
-def walk_temporal(
-    walk: Walk, first: Tensor, later: Tensor, scores: Tensor | None, *, falling: bool
-) -> Trace:
+def walk_temporal(walk: Walk, first: Tensor, later: Tensor, scores: Tensor | None, *, falling: bool) -> Trace:
     """Walks forward in time over edges that ascend by time within a row.
 
     Args:
@@ -123,9 +120,7 @@ def walk_node2vec_reference(walk: Walk, p: float, q: float) -> Trace:
     return _walk_reference(walk, choose)
 
 
-def walk_temporal_reference(
-    walk: Walk, first: Tensor, later: Tensor, scores: Tensor | None, *, falling: bool
-) -> Trace:
+def walk_temporal_reference(walk: Walk, first: Tensor, later: Tensor, scores: Tensor | None, *, falling: bool) -> Trace:
     """The numpy reference of `walk_temporal`, number for number."""
     indptr, start, after = walk.indptr.numpy(), first.numpy(), later.numpy()
     score = None if scores is None else scores.numpy()
