@@ -4,7 +4,7 @@
 the same threads, and take turns in one run; their outputs are compared first. PyG is timed as it comes (the
 normalisation is computed in every call) and with `cached=True`.
 
-    python benchmarks/gcn_inference.py --threads 1 2
+    python -m benchmarks.gcn_inference --threads 1 2
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import argparse
 import json
 
 import torch
-from gcn_training import PyGGCN
-from timing import interleave
 from torch import Tensor, nn
 
+from benchmarks.gcn_training import PyGGCN
+from benchmarks.timing import interleave
 from gossamer.graph import power_law
 from gossamer.models.graph import GCN
 

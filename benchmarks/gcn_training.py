@@ -4,7 +4,7 @@ An epoch is forward, loss, backward and one step of Adam. Both networks get the 
 dropout, optimiser and threads, and take turns in one run. PyG is timed as it comes (the normalisation is computed
 in every call) and with `cached=True`.
 
-    GOSSAMER_DATA=... python benchmarks/gcn_training.py --threads 1 2
+    GOSSAMER_DATA=... python -m benchmarks.gcn_training --threads 1 2
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import json
 from collections.abc import Callable
 
 import torch
-from timing import interleave
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
+from benchmarks.timing import interleave
 from gossamer.models.graph import GCN
 from gossamer.tasks import datasets
 
@@ -33,6 +33,7 @@ class PyGGCN(nn.Module):
         self.conv2 = pyg.GCNConv(hidden, out_features, cached=cached)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Maps node features to class scores."""
         x = F.dropout(x, self.dropout, self.training)
         x = F.dropout(F.relu(self.conv1(x, edge_index)), self.dropout, self.training)
         return self.conv2(x, edge_index)

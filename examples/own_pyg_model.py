@@ -7,7 +7,6 @@ import torch
 from torch_geometric.nn import GCNConv
 
 import gossamer
-from gossamer.compress import compress
 from gossamer.tasks import NodeClassification, datasets
 
 
@@ -25,7 +24,7 @@ class Net(torch.nn.Module):
 
 data = datasets.read("digits-graph").to_pyg()
 task = NodeClassification.from_graph(gossamer.Graph.from_pyg(data), edge_index=True)
-small = compress(
+small = gossamer.compress(
     Net(),
     task,
     gossamer.method("gradual", sparsity=0.9),

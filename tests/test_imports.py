@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -28,10 +29,14 @@ def test_loads_nothing_heavy(code: str) -> None:
     assert not loaded & HEAVY
 
 
-def test_every_public_name_loads() -> None:
+def test_every_public_name_loads_and_no_module_takes_its_place() -> None:
     import gossamer
+    import gossamer.cli
+    import gossamer.compression.compare
+    import gossamer.train.fit
 
     for name in gossamer.__all__:
         assert getattr(gossamer, name) is not None
+        assert not isinstance(getattr(gossamer, name), ModuleType), name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         gossamer.nonsense  # noqa: B018

@@ -12,41 +12,39 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Budget": "gossamer.cost",
-    "Compressed": "gossamer.compress",
-    "Compression": "gossamer.compress",
+    "Compressed": "gossamer.compression",
+    "Compression": "gossamer.compression",
     "Cost": "gossamer.cost",
-    "Frontier": "gossamer.compress",
+    "Frontier": "gossamer.compression",
     "Graph": "gossamer.graph",
-    "Method": "gossamer.compress",
+    "Method": "gossamer.compression",
     "Training": "gossamer.train",
     "accelerate": "gossamer.deploy",
-    "compare": "gossamer.compress",
-    "compress": "gossamer.compress",
+    "compare": "gossamer.compression",
+    "compress": "gossamer.compression",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
     "measure": "gossamer.cost",
-    "method": "gossamer.compress",
-    "methods": "gossamer.compress",
+    "method": "gossamer.compression",
+    "methods": "gossamer.compression",
     "save": "gossamer.deploy",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]
 
 if TYPE_CHECKING:
-    from gossamer.compress import (
-        Compressed,
-        Compression,
-        Frontier,
-        Method,
-        compare,
-        compress,
-        method,
-        methods,
-    )
+    from gossamer.compression.compare import compare
+    from gossamer.compression.compress import compress
+    from gossamer.compression.compressed import Compressed
+    from gossamer.compression.frontier import Frontier
+    from gossamer.compression.method import Compression, Method
+    from gossamer.compression.registry import method, methods
     from gossamer.cost import Budget, Cost, measure
-    from gossamer.deploy import accelerate, load, save
-    from gossamer.graph import Graph
-    from gossamer.train import Training, fit
+    from gossamer.deploy.accelerate import accelerate
+    from gossamer.deploy.store import load, save
+    from gossamer.graph.graph import Graph
+    from gossamer.train.fit import fit
+    from gossamer.train.training import Training
 
 
 def __getattr__(name: str) -> Any:

@@ -43,9 +43,7 @@ def write_atomic(path: str | Path, write: Callable[[BinaryIO], object]) -> Path:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(
-            f"{path}: could not be written ({reason}); free space or choose another folder"
-        ) from error
+        raise FileError(f"{path}: could not be written ({reason}); free space or choose another folder") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

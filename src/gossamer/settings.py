@@ -116,9 +116,7 @@ def _checked(owner: type[Settings], field: dataclasses.Field[Any], value: Any, h
         value = float(value)
     if typing.get_origin(hint) is typing.Literal:
         if value not in typing.get_args(hint):
-            raise SettingError(
-                f"{where} is {value!r}; expected one of {', '.join(map(repr, typing.get_args(hint)))}"
-            )
+            raise SettingError(f"{where} is {value!r}; expected one of {', '.join(map(repr, typing.get_args(hint)))}")
         return value
     plain = tuple(item for item in (typing.get_origin(a) or a for a in allowed) if isinstance(item, type))
     if plain and (not isinstance(value, plain) or (isinstance(value, bool) and bool not in plain)):

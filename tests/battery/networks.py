@@ -72,9 +72,7 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, width: int = 32, classes: int = 4) -> None:
         super().__init__()
-        self.encoder = nn.TransformerEncoderLayer(
-            width, nhead=4, dim_feedforward=64, dropout=0.1, batch_first=True
-        )
+        self.encoder = nn.TransformerEncoderLayer(width, nhead=4, dim_feedforward=64, dropout=0.1, batch_first=True)
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.battery.networks import NETWORKS, Network
 from torch import nn
 
 import gossamer
-from gossamer.compress import Method, compress, methods
+from gossamer.compression import Method, compress, methods
 from gossamer.errors import SettingError
 from gossamer.settings import Settings
 from gossamer.tasks import Task
 from gossamer.train import Training
+from tests.battery.networks import NETWORKS, Network
 
 TRAINING = Training(epochs=4, patience=None, keep_best=False)  # the last weights: those of the last masks
 NAMES = sorted(methods())
@@ -30,9 +30,7 @@ each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: 
 def brisk(name: str) -> Method:
     """Returns the method, an update period made for long training cut to every step, so that few steps meet it."""
     method = methods()[name].method
-    return (
-        method.replace(every=1) if "every" in {field.name for field in dataclasses.fields(method)} else method
-    )
+    return method.replace(every=1) if "every" in {field.name for field in dataclasses.fields(method)} else method
 
 
 def shrink(network: Network, method: Method, **options: Any) -> gossamer.Compressed:
@@ -81,9 +79,7 @@ def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Netwo
         assert not module._forward_pre_hooks
         assert not hasattr(module, "parametrizations")
     if target is not None:
-        kept = sum(
-            int(value.count_nonzero()) for key, value in weights(result.model).items() if key in target
-        )
+        kept = sum(int(value.count_nonzero()) for key, value in weights(result.model).items() if key in target)
         assert kept <= sum(target.values())
         # A weight grown at the last update may not have left zero yet.
         assert kept >= 0.9 * sum(target.values()), "removed more than was asked for"
@@ -154,9 +150,7 @@ def outside(settings: Settings) -> list[tuple[Settings, str, float]]:
         whole = isinstance(value, int)
         for side, limit in bounds.items():
             down, up = (
-                (limit - 1, limit + 1)
-                if whole
-                else (math.nextafter(limit, -math.inf), math.nextafter(limit, math.inf))
+                (limit - 1, limit + 1) if whole else (math.nextafter(limit, -math.inf), math.nextafter(limit, math.inf))
             )
             found.append((settings, field.name, {"ge": down, "gt": limit, "le": up, "lt": limit}[side]))
         if bounds and not whole:
@@ -179,6 +173,4 @@ def test_the_registry_says_what_it_is(name: str) -> None:
     named = methods()[name]
     assert named.summary.endswith(".")
     assert "\n" not in named.summary
-    assert not named.method.knob or named.method.knob in {
-        field.name for field in dataclasses.fields(named.method)
-    }
+    assert not named.method.knob or named.method.knob in {field.name for field in dataclasses.fields(named.method)}

@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from tests.nn.graphs import NODES, random_edges, random_features
 
 from gossamer import models
 from gossamer.errors import ModelError, SettingError
 from gossamer.models.graph import Readout
 from gossamer.train import Training
+from tests.nn.graphs import NODES, random_edges, random_features
 
 GRAPH = ["appnp", "gat", "gcn", "gin", "mlp", "sage"]
 VISION = ["lenet", "resnet20", "resnet56", "vgg16", "vit"]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.nn.graphs import NODES, random_features, random_graph
 from torch_geometric import nn as pyg
 
 from gossamer.nn import APPNP
+from tests.nn.graphs import NODES, random_features, random_graph
 
 
 @pytest.mark.parametrize("steps", [0, 1, 10])

@@ -3,10 +3,10 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nn.graphs import random_graph
 
 from gossamer.graph import CSR
 from gossamer.nn.attention import edge_logits, edge_softmax
+from tests.nn.graphs import random_graph
 
 
 def loop_softmax(csr, logits):
@@ -40,9 +40,7 @@ def test_softmax_gradient_is_the_numerical_one():
 def test_logits_add_the_two_ends():
     csr = random_graph().adjacency
     source, target = torch.randn(2, csr.shape[0], 3)
-    expected = [
-        source[column] + target[row] for row, column in zip(csr.rows, csr.indices.long(), strict=True)
-    ]
+    expected = [source[column] + target[row] for row, column in zip(csr.rows, csr.indices.long(), strict=True)]
     assert torch.equal(edge_logits(csr, source, target), torch.stack(expected))
 
 

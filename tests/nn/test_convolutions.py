@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.nn.graphs import NODES, random_edges, random_features, random_graph, randomize
 
 from gossamer.errors import DataError
 from gossamer.graph import CSR, Graph
 from gossamer.nn import APPNP, GATConv, GCNConv, GINConv, SAGEConv
+from tests.nn.graphs import NODES, random_edges, random_features, random_graph, randomize
 
 WIDE = 6
 LAYERS = {
@@ -35,9 +35,7 @@ def test_renaming_the_nodes_renames_the_output(layer):
     new_name = torch.randperm(NODES, generator=torch.Generator().manual_seed(5))
     renamed = torch.empty_like(x)
     renamed[new_name] = x
-    torch.testing.assert_close(
-        layer(renamed, new_name[edges])[new_name], layer(x, edges), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(layer(renamed, new_name[edges])[new_name], layer(x, edges), rtol=1e-4, atol=1e-4)
 
 
 def test_the_order_of_the_edges_does_not_matter(layer):

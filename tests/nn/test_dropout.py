@@ -45,6 +45,8 @@ def test_shapes_and_dtypes_are_kept(shape, dtype):
 def test_the_ends_of_the_range():
     x = torch.ones(50)
     assert dropout(x, 0.0) is x
+    assert dropout(x, 1e-6) is x
+    assert dropout(x, 1 - 1e-6).count_nonzero() <= 1
     assert dropout(x, 0.7, training=False) is x
     assert not dropout(x, 1.0).any()
 

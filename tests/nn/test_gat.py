@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.nn.graphs import random_edges, random_features, randomize
 from torch_geometric import nn as pyg
 
 from gossamer.nn import GATConv
+from tests.nn.graphs import random_edges, random_features, randomize
 
 
 @pytest.mark.parametrize("heads", [1, 3])

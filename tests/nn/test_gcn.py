@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.nn.graphs import random_features, random_graph, randomize
 from torch_geometric import nn as pyg
 
 from gossamer.nn import GCNConv
+from tests.nn.graphs import random_features, random_graph, randomize
 
 
 @pytest.mark.parametrize("widths", [(6, 3), (3, 6), (4, 4)])

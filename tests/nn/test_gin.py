@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.nn.graphs import random_edges, random_features, randomize
 from torch import nn
 from torch_geometric import nn as pyg
 
 from gossamer.nn import GINConv
+from tests.nn.graphs import random_edges, random_features, randomize
 
 
 @pytest.mark.parametrize("hidden", [3, 9])

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nn.graphs import random_features
 from torch import nn
 
 from gossamer.errors import ModelError
 from gossamer.graph import CSR
 from gossamer.nn import Linear
+from tests.nn.graphs import random_features
 
 
 @settings(max_examples=40, deadline=None)

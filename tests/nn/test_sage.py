@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.nn.graphs import random_features, random_graph, randomize
 from torch_geometric import nn as pyg
 
 from gossamer.graph import Graph
 from gossamer.nn import SAGEConv
+from tests.nn.graphs import random_features, random_graph, randomize
 
 
 @pytest.mark.parametrize("widths", [(6, 3), (3, 6)])

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.prune.toy import Regression, epoch_of, network, sgd, sparsity, train
 from torch import nn
 
 from gossamer.errors import SettingError
@@ -27,6 +26,7 @@ from gossamer.prune import (
     Uniform,
     Untried,
 )
+from tests.prune.toy import Regression, epoch_of, network, sgd, sparsity, train
 
 
 def reference_update(

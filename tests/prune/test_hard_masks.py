@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.prune.toy import Regression, epoch_of, network, sgd, sparsity, train
 from torch import nn
 
 from gossamer.errors import ModelError, SettingError
@@ -27,6 +26,7 @@ from gossamer.prune import (
     Taylor,
     Uniform,
 )
+from tests.prune.toy import Regression, epoch_of, network, sgd, sparsity, train
 
 methods = st.builds(
     HardMasks,

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.prune.toy import Regression, network
 from torch import nn
 
 from gossamer.prune.allocation import Global, Uniform
 from gossamer.prune.granularity import Filters, SingleWeights
 from gossamer.prune.masks import Masks, choose
 from gossamer.prune.weights import prunable_weights
+from tests.prune.toy import Regression, network
 
 OPTIMISERS = [
     lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),

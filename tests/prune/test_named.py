@@ -7,10 +7,9 @@ import math
 import pytest
 import torch
 import torch_geometric.nn as pyg
-from tests.prune.toy import Regression, network, train
 from torch import nn
 
-from gossamer.compress.registry import methods
+from gossamer.compression.registry import methods
 from gossamer.errors import SettingError
 from gossamer.prune import (
     AtRandom,
@@ -28,6 +27,7 @@ from gossamer.prune import (
     SIMDBlocks,
     Taylor,
 )
+from tests.prune.toy import Regression, network, train
 
 EXPECTED = {
     "magnitude": HardMasks(score=Magnitude(), schedule=OneShot(at=0.5)),

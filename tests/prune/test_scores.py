@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import torch
-from tests.prune.toy import Regression, network
 from torch import nn
 
 from gossamer.prune.granularity import Filters
 from gossamer.prune.scores import Gradient, Magnitude, Random, SignedRank, Taylor, observe_batches
 from gossamer.prune.weights import prunable_weights
+from tests.prune.toy import Regression, network
 
 WEIGHT = torch.tensor([[-3.0, 2.0], [0.0, -1.0]])
 GRADIENTS = torch.tensor([[[1.0, -2.0], [3.0, -4.0]], [[-1.0, -4.0], [1.0, 2.0]]])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.compress.method import Compression
+from gossamer.compression.method import Compression
 from gossamer.tasks.task import Split, Task
 
 

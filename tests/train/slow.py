@@ -6,10 +6,10 @@ import sys
 import time
 
 import torch
-from tests.train.toy import TRAINING, Masking, Toy, network
 from torch import Tensor, nn
 
 from gossamer.train import fit
+from tests.train.toy import TRAINING, Masking, Toy, network
 
 
 class Slow(Toy):

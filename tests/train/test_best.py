@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.train.toy import Toy
 from torch import nn
 
 from gossamer.errors import TrainingError
 from gossamer.train.best import Best
 from gossamer.train.hooks import NoHooks
+from tests.train.toy import Toy
 
 
 def weights(value: float) -> nn.Module:

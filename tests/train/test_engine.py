@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.train.toy import ROOT, Toy, network
 from torch import Tensor, nn
 
 from gossamer.train import SGD, Training, fit
 from gossamer.train.engine import Alone, Fabric, engine_for, share
+from tests.train.toy import ROOT, Toy, network
 
 
 class Watching(Toy):

@@ -3,13 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.train.toy import Toy
 from torch import nn
 
 from gossamer.errors import FileError
 from gossamer.train import Training
 from gossamer.train.fingerprint import fingerprint, require_same
 from gossamer.train.hooks import NoHooks
+from tests.train.toy import Toy
 
 
 def test_equal_runs_pass_whatever_their_weights() -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.train.toy import TRAINING, Masking, Toy, network
 from torch import Tensor, nn
 
 from gossamer.errors import ModelError, TrainingError
 from gossamer.tasks.task import Split
 from gossamer.train import SGD, Adam, Cosine, Training, fit
+from tests.train.toy import TRAINING, Masking, Toy, network
 
 
 class Scripted(Toy):

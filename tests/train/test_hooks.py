@@ -4,7 +4,7 @@ import inspect
 
 import torch
 
-from gossamer.compress.method import Compression
+from gossamer.compression.method import Compression
 from gossamer.train import Hooks
 from gossamer.train.hooks import NoHooks
 

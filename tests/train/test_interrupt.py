@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.toy import ROOT, TRAINING, Toy, assert_same, network, trained, wait_for
 from torch import Tensor, nn
 
 from gossamer.train import Interrupted, Training, fit, load_state
 from gossamer.train.interrupt import Interrupts
+from tests.train.toy import ROOT, TRAINING, Toy, assert_same, network, trained, wait_for
 
 
 class Pressing(Toy):

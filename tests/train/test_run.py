@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.train.toy import ROOT, TRAINING, Masking, Toy, assert_same, network, trained, wait_for
 from torch import Tensor, nn
 
 from gossamer import files
 from gossamer.errors import FileError, TrainingError
 from gossamer.train import AdamW, Training, fit, load_state, save_state
+from tests.train.toy import ROOT, TRAINING, Masking, Toy, assert_same, network, trained, wait_for
 
 
 class Killed(BaseException):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import MaybeNumber, MaybeText, MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybeNumber, MaybeText, MaybeWhole, Whole
 from gossamer.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gossamer.compress import Compressed, Method
+    from gossamer.compression import Method
     from gossamer.tasks.task import Task
     from gossamer.train import Training
 
@@ -43,19 +42,22 @@ class Compress:
     learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
     seed: Whole = 0  # seed of weights, batches and splits
+    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
+    columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
+    string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
     def run(self, console: Console) -> dict[str, Any]:
         """Compresses, prints the table, and returns the content of run.json."""
         from gossamer import files, report
         from gossamer.commands import inputs
-        from gossamer.compress import compress
+        from gossamer.compression import compress, describe_run
         from gossamer.cost import Budget
-        from gossamer.tasks import datasets
 
         inputs.check_folder(self.out)
+        inputs.use_threads(self.threads)
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
-        task = datasets.task(self.data, seed=self.seed)
+        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
         model, training = self._start(task)
         result = compress(
             model,
@@ -67,7 +69,9 @@ class Compress:
             label=self.method,
             checkpoint=self.out / "checkpoints",
         )
-        run = self._record(task, result, training)
+        cell = {**result.to_json(), "id": self.method, "status": "done", "error": None}
+        described = describe_run("compression", task, training, data=self.data, model=self.model)
+        run = {**described, "cells": [cell]}
         result.save(self.out / FILE)
         files.write_json(self.out / "run.json", run)
         page = report.write(run, self.out)
@@ -79,7 +83,7 @@ class Compress:
         return run
 
     def _methods(self) -> list[Method]:
-        from gossamer.compress import parse_methods
+        from gossamer.compression import parse_methods
 
         methods = list(parse_methods(self.method).values())
         if self.sparsity is None:
@@ -96,7 +100,7 @@ class Compress:
         import torch
 
         from gossamer.commands import inputs
-        from gossamer.compress import compress, method
+        from gossamer.compression import compress, method
         from gossamer.deploy import load
 
         if Path(self.model).is_file():
@@ -121,23 +125,3 @@ class Compress:
             latency=False,
         )
         return dense.model, training
-
-    def _record(self, task: Task, result: Compressed, training: Training) -> dict[str, Any]:
-        import gossamer
-        from gossamer import machine
-
-        cell = result.to_json()
-        return {
-            "format": 1,
-            "kind": "compression",
-            "data": self.data,
-            "model": self.model,
-            "task": task.name,
-            "metric": task.metric,
-            "higher_is_better": task.higher_is_better,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "gossamer": gossamer.__version__,
-            "machine": machine.describe(),
-            "training": training.to_json(),
-            "cells": [{**cell, "id": self.method, "status": "done", "error": None}],
-        }

@@ -28,7 +28,7 @@ class Methods:
         from rich.table import Table
         from rich.text import Text
 
-        from gossamer.compress import methods
+        from gossamer.compression import methods
         from gossamer.errors import SettingError, unknown
 
         known = methods()

@@ -41,7 +41,8 @@ class GraphCache:
             if found is not None and found[0]() is tensor:
                 self._entries.move_to_end(key)
                 return found[1]
-        graph = _make(tensor, num_nodes)
+        with torch.inference_mode(False):  # what is kept must serve training too
+            graph = _make(tensor, num_nodes)
         with self._lock:
             self._entries[key] = (weakref.ref(tensor, lambda _: self._entries.pop(key, None)), graph)
             while len(self._entries) > self.size:

@@ -274,7 +274,9 @@ class Graph:
         if self.weights is not None and self.weights.requires_grad:
             return make()
         if key not in self._derived:
-            self._derived[key] = make()
+            # What is kept must serve training too, which inference tensors cannot.
+            with torch.inference_mode(False):
+                self._derived[key] = make()
         return cast("T", self._derived[key])
 
 

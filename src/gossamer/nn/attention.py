@@ -78,6 +78,4 @@ class _EdgeLogits(torch.autograd.Function):
 
 def _segments(values: Tensor, indptr: Tensor, reduce: str) -> Tensor:
     """Reduces (E, H) to (N, H) over the rows that `indptr` delimits; an empty row gives 0."""
-    return torch.segment_reduce(
-        values, reduce, offsets=indptr, axis=0, initial=None if reduce == "max" else 0.0
-    )
+    return torch.segment_reduce(values, reduce, offsets=indptr, axis=0, initial=None if reduce == "max" else 0.0)

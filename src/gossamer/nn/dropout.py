@@ -44,7 +44,7 @@ def dropout(x: Tensor | CSR, p: float, training: bool = True) -> Tensor | CSR:
     """
     if not 0.0 <= p <= 1.0:
         raise SettingError(f"dropout probability is {p!r}; expected a number in [0, 1]")
-    if not training or p == 0.0:
+    if not training or round(p * _LEVELS) == 0:
         return x
     if isinstance(x, CSR):
         values = x.values

@@ -54,9 +54,7 @@ class GATConv(nn.Module):
         self.target = nn.Parameter(torch.empty(heads, out_features))
         for weight in (self.linear.weight, self.source, self.target):
             nn.init.xavier_uniform_(weight)
-        self.bias = (
-            nn.Parameter(torch.zeros(heads * out_features if concat else out_features)) if bias else None
-        )
+        self.bias = nn.Parameter(torch.zeros(heads * out_features if concat else out_features)) if bias else None
 
     def forward(self, x: Features, graph: Graph | Tensor) -> Tensor:
         """Applies the layer.

@@ -8,7 +8,7 @@ Filters are zeroed, not cut out: shapes stay.
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.granularity import Filters
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import OneShot

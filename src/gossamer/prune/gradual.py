@@ -7,7 +7,7 @@ Ours: the period is a fraction of the training (the first 70 % by default), and 
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import Cubic
 from gossamer.prune.scores import Magnitude

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gossamer.compress.method import Compression, Method
+from gossamer.compression.method import Compression, Method
 from gossamer.errors import SettingError
 from gossamer.prune.allocation import Allocation, Uniform
 from gossamer.prune.forward_share import ForwardShare

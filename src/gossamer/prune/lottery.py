@@ -9,7 +9,7 @@ of them; give it several times the epochs for the paper's setting.
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import Iterative
 from gossamer.prune.scores import Magnitude

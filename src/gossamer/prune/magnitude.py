@@ -8,7 +8,7 @@ same in every layer, instead of a hand-set threshold for each.
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import OneShot
 from gossamer.prune.scores import Magnitude

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from gossamer.compress.method import Method
-from gossamer.compress.registry import register
+from gossamer.compression.method import Method
+from gossamer.compression.registry import register
 from gossamer.prune.granularity import NM
 from gossamer.prune.hard_masks import HardMasks, MaskedTraining
 from gossamer.prune.schedules import OneShot, Schedule

@@ -8,7 +8,7 @@ training, densities by Erdős–Rényi; the former stops at 75 %, which is `unti
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.drop_and_grow import DropAndGrow
 from gossamer.prune.growth import ByGradient
 from gossamer.prune.scores import Magnitude

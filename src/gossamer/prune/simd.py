@@ -8,7 +8,7 @@ their Euclidean norm.
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.granularity import SIMDBlocks
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import OneShot

@@ -8,7 +8,7 @@ ones. Ours: the dropped fraction anneals as for RigL, where the paper holds it a
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.drop_and_grow import DropAndGrow
 from gossamer.prune.growth import AtRandom
 from gossamer.prune.scores import SignedRank

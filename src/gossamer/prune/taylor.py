@@ -9,7 +9,7 @@ averaged at the moment of pruning over a few batches in eval mode, not gathered 
 
 from __future__ import annotations
 
-from gossamer.compress.registry import register
+from gossamer.compression.registry import register
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import OneShot
 from gossamer.prune.scores import Taylor

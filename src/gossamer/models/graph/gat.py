@@ -6,6 +6,7 @@ the end; dropout of 0.6 on the input of each layer and on the attention.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,8 +57,9 @@ class GAT(nn.Module):
 
     def forward(self, x: Features, graph: Graph | Tensor) -> Tensor:
         """Maps node features (N, in_features) to (N, out_features)."""
+        free = not torch.is_grad_enabled()  # to overwrite: a fresh tensor costs more than the arithmetic
         first, *others = self.convs
         out: Tensor = first(dropout(x, self.dropout, self.training), graph)
         for conv in others:
-            out = conv(dropout(F.elu(out), self.dropout, self.training), graph)
+            out = conv(dropout(F.elu(out, inplace=free), self.dropout, self.training), graph)
         return out

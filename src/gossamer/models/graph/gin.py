@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gossamer.graph import Graph
 from gossamer.models.graph.widths import widths
@@ -31,15 +32,15 @@ class GIN(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.convs = nn.ModuleList(
-            GINConv(wide, hidden, narrow)
-            for wide, narrow in widths(in_features, hidden, out_features, layers)
+            GINConv(wide, hidden, narrow) for wide, narrow in widths(in_features, hidden, out_features, layers)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden) for _ in range(layers - 1))
 
     def forward(self, x: Features, graph: Graph | Tensor) -> Tensor:
         """Maps node features (N, in_features) to (N, out_features)."""
+        free = not torch.is_grad_enabled()  # to overwrite: a fresh tensor costs more than the arithmetic
         first, *others = self.convs
         out: Tensor = first(dropout(x, self.dropout, self.training), graph)
         for norm, conv in zip(self.norms, others, strict=True):
-            out = conv(dropout(torch.relu(norm(out)), self.dropout, self.training), graph)
+            out = conv(dropout(F.relu(norm(out), inplace=free), self.dropout, self.training), graph)
         return out

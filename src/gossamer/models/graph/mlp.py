@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gossamer.graph import Graph
 from gossamer.models.graph.widths import widths
@@ -32,8 +33,9 @@ class MLP(nn.Module):
 
     def forward(self, x: Features, graph: Graph | Tensor | None = None) -> Tensor:
         """Maps features (N, in_features) to (N, out_features); `graph` is not used."""
+        free = not torch.is_grad_enabled()  # to overwrite: a fresh tensor costs more than the arithmetic
         first, *others = self.linears
         out: Tensor = first(dropout(x, self.dropout, self.training))
         for linear in others:
-            out = linear(dropout(torch.relu(out), self.dropout, self.training))
+            out = linear(dropout(F.relu(out, inplace=free), self.dropout, self.training))
         return out

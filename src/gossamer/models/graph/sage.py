@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gossamer.graph import Graph
 from gossamer.models.graph.widths import widths
@@ -36,8 +37,9 @@ class SAGE(nn.Module):
 
     def forward(self, x: Features, graph: Graph | Tensor) -> Tensor:
         """Maps node features (N, in_features) to (N, out_features)."""
+        free = not torch.is_grad_enabled()  # to overwrite: a fresh tensor costs more than the arithmetic
         first, *others = self.convs
         out: Tensor = first(dropout(x, self.dropout, self.training), graph)
         for conv in others:
-            out = conv(dropout(torch.relu(out), self.dropout, self.training), graph)
+            out = conv(dropout(F.relu(out, inplace=free), self.dropout, self.training), graph)
         return out

@@ -70,8 +70,6 @@ class Block(nn.Module):
         shortcut = x
         if self.new_channels:
             half = self.new_channels // 2
-            shortcut = F.pad(
-                x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.new_channels - half)
-            )
+            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.new_channels - half))
         x = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(x)) + shortcut)

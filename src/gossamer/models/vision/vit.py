@@ -46,9 +46,7 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         if image_size % patch:
-            raise ModelError(
-                f"ViT: image_size is {image_size}; expected a multiple of the patch size {patch}"
-            )
+            raise ModelError(f"ViT: image_size is {image_size}; expected a multiple of the patch size {patch}")
         if hidden % heads:
             raise ModelError(f"ViT: hidden is {hidden}; expected a multiple of the {heads} heads")
         self.patch = nn.Conv2d(in_channels, hidden, patch, stride=patch)
@@ -83,9 +81,7 @@ class Block(nn.Module):
         batch, tokens, hidden = x.shape
         parts = self.project(self.norm1(x)).view(batch, tokens, 3, self.heads, hidden // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, heads, T, hidden / heads) each
-        attended = (
-            F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(batch, tokens, hidden)
-        )
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(batch, tokens, hidden)
         x = x + self.dropout(self.merge(attended))
         out: Tensor = x + self.dropout(self.narrow(F.gelu(self.widen(self.norm2(x)))))
         return out

@@ -7,16 +7,42 @@ validation split; the test split is only shown.
 
 from __future__ import annotations
 
+import datetime
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import gossamer
+from gossamer import machine
 from gossamer.cost import Budget, Cost
 from gossamer.errors import FileError, SettingError, unknown
 from gossamer.files import read_json, write_json
+from gossamer.tasks.task import Task
+from gossamer.train import Training
+
+FORMAT = 1
+
+
+def describe_run(
+    kind: Literal["comparison", "compression"], task: Task, training: Training, *, data: str, model: str
+) -> dict[str, Any]:
+    """Returns what the cells of a run share, with this machine and the time now: `Frontier.run`."""
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "data": data,
+        "model": model,
+        "task": task.name,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "gossamer": gossamer.__version__,
+        "machine": machine.describe(),
+        "training": training.to_json(),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +112,7 @@ class Frontier:
         names = {name for point in points for name in point.cost}
         if cost not in names:
             raise SettingError(unknown("cost", cost, names))
-        points = sorted(
-            (point for point in points if cost in point.cost), key=lambda p: (p.cost[cost], -self._gain(p))
-        )
+        points = sorted((point for point in points if cost in point.cost), key=lambda p: (p.cost[cost], -self._gain(p)))
         best, kept = -math.inf, []
         for point in points:
             if self._gain(point) > best:
@@ -138,14 +162,8 @@ class Frontier:
             FileError: Missing, not JSON, or not a comparison of this format.
         """
         value = read_json(path)
-        if (
-            not isinstance(value, dict)
-            or value.get("format") != 1
-            or not isinstance(value.get("cells"), list)
-        ):
-            raise FileError(
-                f"{path}: is not a gossamer run (format 1 with cells); pass the run.json of a comparison"
-            )
+        if not isinstance(value, dict) or value.get("format") != 1 or not isinstance(value.get("cells"), list):
+            raise FileError(f"{path}: is not a gossamer run (format 1 with cells); pass the run.json of a comparison")
         cells = value.pop("cells")
         return cls(run=value, cells=tuple(cells))
 

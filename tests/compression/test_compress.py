@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import pytest
 import torch
-from tests.battery.networks import NETWORKS
 from torch import nn
 
-from gossamer.compress import Compression, Method, compress, method
+from gossamer.compression import Compression, Method, compress, method
 from gossamer.cost import Budget
 from gossamer.errors import ModelError, SettingError
 from gossamer.tasks import Task
 from gossamer.train import Training
+from tests.battery.networks import NETWORKS
 
 QUICK = {"latency": False, "accelerate": False, "progress": False}
 MLP = NETWORKS[0]

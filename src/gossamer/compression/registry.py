@@ -15,10 +15,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from gossamer.compress.method import Method
+from gossamer.compression.method import Method
 from gossamer.errors import SettingError, unknown
 
-FAMILIES = ("gossamer.compress", "gossamer.prune")
+FAMILIES = ("gossamer.compression", "gossamer.prune")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def register(name: str, method: Method, *, summary: str, paper: str = "") -> Met
         SettingError: The name is malformed or taken.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-        raise SettingError(
-            f"method name {name!r} should be lower-case words joined by hyphens, like 'magnitude-simd'"
-        )
+        raise SettingError(f"method name {name!r} should be lower-case words joined by hyphens, like 'magnitude-simd'")
     if name in _REGISTERED and _REGISTERED[name].method != method:
         raise SettingError(f"method name {name!r} is taken; choose another")
     _REGISTERED[name] = Named(name, method, summary, paper or method.paper)

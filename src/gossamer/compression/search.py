@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from gossamer.compress.method import Method
+from gossamer.compression.method import Method
 from gossamer.cost import Budget, Cost
 
 _TRIALS = 10  # halvings of the knob's range: to a thousandth of it
@@ -49,9 +49,7 @@ def find_setting(method: Method, budget: Budget, trial: Callable[[Method], Cost]
 
 def _range(method: Method) -> tuple[float, float]:
     """Returns the smallest and the largest value of the knob that the method takes."""
-    bounds = next(field for field in dataclasses.fields(method) if field.name == method.knob).metadata[
-        "bounds"
-    ]
+    bounds = next(field for field in dataclasses.fields(method) if field.name == method.knob).metadata["bounds"]
     low = bounds["ge"] if "ge" in bounds else math.nextafter(bounds["gt"], math.inf)
     high = bounds["le"] if "le" in bounds else bounds["lt"] - 1e-3 * (bounds["lt"] - low)
     return float(low), float(high)

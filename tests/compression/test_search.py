@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossamer.compress.method import Method
-from gossamer.compress.search import find_setting
+from gossamer.compression.method import Method
+from gossamer.compression.search import find_setting
 from gossamer.cost import Budget, Cost
 from gossamer.settings import bounded
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gossamer.compress.compressed import Compressed
-from gossamer.compress.method import Method
-from gossamer.compress.search import find_setting
+from gossamer.compression.compressed import Compressed
+from gossamer.compression.method import Method
+from gossamer.compression.search import find_setting
 from gossamer.cost import Budget, Cost, measure
 from gossamer.counting import count_macs
 from gossamer.deploy.accelerate import accelerate as accelerate_model
@@ -69,9 +69,7 @@ def compress(
     timed = budget is not None and not {"latency_ms", "peak_memory_bytes"}.isdisjoint(budget.bounds())
     if budget is not None:
         if not methods[-1].knob:
-            raise SettingError(
-                f"{methods[-1].name} has no knob that a budget could turn; choose another last method"
-            )
+            raise SettingError(f"{methods[-1].name} has no knob that a budget could turn; choose another last method")
 
         def trial(candidate: Method) -> Cost:
             """What the network would cost at this setting; untrained, as cost depends on the zeros alone."""

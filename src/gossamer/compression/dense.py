@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from gossamer.compress.method import Compression, Method
-from gossamer.compress.registry import register
+from gossamer.compression.method import Compression, Method
+from gossamer.compression.registry import register
 from gossamer.tasks.task import Task
 
 
@@ -23,6 +23,4 @@ class Dense(Method):
         return Compression(model, epochs=epochs)
 
 
-DENSE = register(
-    "dense", Dense(), summary="Plain training, nothing removed: the baseline of every comparison."
-)
+DENSE = register("dense", Dense(), summary="Plain training, nothing removed: the baseline of every comparison.")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossamer.compress.dense import Dense
-from gossamer.compress.registry import method, methods, parse_methods, parse_named, register
+from gossamer.compression.dense import Dense
+from gossamer.compression.registry import method, methods, parse_methods, parse_named, register
 from gossamer.errors import SettingError
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
@@ -36,9 +36,7 @@ def test_named_lists_read_back_as_they_were_written(items: list[tuple[str, dict[
 
 def test_nested_settings_are_json() -> None:
     found = parse_named('rigl[granularity={"name":"simd-blocks","rows":8},every=50]')
-    assert list(found.values()) == [
-        ("rigl", {"granularity": {"name": "simd-blocks", "rows": 8}, "every": 50})
-    ]
+    assert list(found.values()) == [("rigl", {"granularity": {"name": "simd-blocks", "rows": 8}, "every": 50})]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossamer.compress.frontier import Frontier
+from gossamer.compression.frontier import Frontier
 from gossamer.cost import Budget
 from gossamer.errors import FileError, SettingError
 
 RUN = {"format": 1, "kind": "comparison", "metric": "accuracy", "higher_is_better": True}
 
 
-def cell(
-    method: str, sparsity: float, seed: int, quality: float, size: int, **changes: Any
-) -> dict[str, Any]:
+def cell(method: str, sparsity: float, seed: int, quality: float, size: int, **changes: Any) -> dict[str, Any]:
     cost = {"parameters": size, "nonzeros": size, "bytes": size, "macs": size, "latency_ms": None}
     return {
         "id": f"{method}-{sparsity}-{seed}",
@@ -56,8 +54,7 @@ def test_pareto_agrees_with_the_definition(figures: list[tuple[int, int]], highe
 
     def beaten(size: int, quality: int) -> bool:
         return any(
-            s <= size and sign * q >= sign * quality and (s < size or sign * q > sign * quality)
-            for s, q in figures
+            s <= size and sign * q >= sign * quality and (s < size or sign * q > sign * quality) for s, q in figures
         )
 
     expected = {figure for figure in figures if not beaten(*figure)}

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.battery.networks import NETWORKS
 from torch import nn
 
-from gossamer.compress import Frontier, compare, parse_methods
+from gossamer.compression import Frontier, compare, parse_methods
 from gossamer.errors import FileError, SettingError, TrainingError
 from gossamer.train import Training
+from tests.battery.networks import NETWORKS
 
 MLP = NETWORKS[0]
-module = importlib.import_module("gossamer.compress.compare")  # the package's attribute is the function
+module = importlib.import_module("gossamer.compression.compare")  # the package's attribute is the function
 METHODS = parse_methods("dense,magnitude")
 
 

@@ -8,7 +8,7 @@ when the run was killed goes on from its checkpoint.
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import hashlib
 import json
 import re
@@ -29,18 +29,14 @@ from rich.progress import (
 )
 from torch import nn
 
-import gossamer
-from gossamer import machine
-from gossamer.compress.compress import compress
-from gossamer.compress.frontier import Frontier
-from gossamer.compress.method import Method
+from gossamer.compression.compress import compress
+from gossamer.compression.frontier import Frontier, describe_run
+from gossamer.compression.method import Method
 from gossamer.console import stderr
 from gossamer.errors import FileError, GossamerError, SettingError
 from gossamer.files import read_json, write_json
 from gossamer.tasks.task import Task
 from gossamer.train import Training
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -98,37 +94,26 @@ def compare(
     tasks: dict[int, Task] = {}
     first = tasks[cells[0].seed] = make_task(cells[0].seed)
 
-    run: dict[str, Any] = {
-        "format": FORMAT,
-        "kind": "comparison",
-        **names,
-        "task": first.name,
-        "metric": first.metric,
-        "higher_is_better": first.higher_is_better,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "gossamer": gossamer.__version__,
-        "machine": machine.describe(),
-        "training": training.to_json(),
-    }
+    frontier = Frontier(
+        run=describe_run("comparison", first, training, **names),
+        cells=tuple(record for cell in cells if (record := _finished(out, cell)) is not None),
+    )
+    frontier.save(out / "run.json")  # a folder that cannot be written is found before anything is trained
     records: list[dict[str, Any]] = []
     with _bar(progress) as bar:
         row = bar.add_task("comparing", total=len(cells), now="")
         for cell in cells:
-            bar.update(
-                row, now=f"{cell.label} {'' if not cell.method.knob else _knob(cell.method)} seed {cell.seed}"
-            )
-            folder = out / "cells" / cell.id
-            record = _finished(folder / "cell.json")
+            bar.update(row, now=f"{cell.label} {'' if not cell.method.knob else _knob(cell.method)} seed {cell.seed}")
+            record = _finished(out, cell)
             if record is None:
                 if cell.seed not in tasks:
                     tasks[cell.seed] = make_task(cell.seed)
-                record = _run(
-                    cell, factory, tasks[cell.seed], folder, training, accelerate=accelerate, latency=latency
-                )
+                folder = out / "cells" / cell.id
+                record = _run(cell, factory, tasks[cell.seed], folder, training, accelerate=accelerate, latency=latency)
                 write_json(folder / "cell.json", record)
             records.append(record)
             bar.advance(row)
-    frontier = Frontier(run=run, cells=tuple(records))
+    frontier = dataclasses.replace(frontier, cells=tuple(records))
     frontier.save(out / "run.json")
     return frontier
 
@@ -160,8 +145,9 @@ def _knob(method: Method) -> str:
     return f"{getattr(method, method.knob):g}"
 
 
-def _finished(path: Path) -> dict[str, Any] | None:
+def _finished(out: Path, cell: _Cell) -> dict[str, Any] | None:
     """Returns the record of a finished cell; None where it is missing or failed and has to run."""
+    path = out / "cells" / cell.id / "cell.json"
     if not path.exists():
         return None
     record = read_json(path)

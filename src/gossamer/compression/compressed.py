@@ -15,7 +15,7 @@ from gossamer.deploy.store import save
 from gossamer.train import History
 
 if TYPE_CHECKING:
-    from gossamer.compress.method import Method
+    from gossamer.compression.method import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,7 @@ class Compressed:
 
     def layers(self) -> list[dict[str, Any]]:
         """Returns one record a weight: name, kind, shape, sizes, sparsity, and the kernel chosen and why."""
-        choices = (
-            {} if self.accelerated is None else {choice.layer: choice for choice in self.accelerated.choices}
-        )
+        choices = {} if self.accelerated is None else {choice.layer: choice for choice in self.accelerated.choices}
         table = []
         for name, kind, weight in weights_of(self.model):
             choice = choices.get(name.rpartition(".")[0])
@@ -97,9 +95,7 @@ class Compressed:
         Raises:
             FileError: The file could not be written; nothing is left behind.
         """
-        return save(
-            path, self.model, metadata={"method": self.label, "seed": self.seed, "settings": self._settings()}
-        )
+        return save(path, self.model, metadata={"method": self.label, "seed": self.seed, "settings": self._settings()})
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything but the weights as a JSON object."""
