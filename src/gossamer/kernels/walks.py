@@ -185,5 +185,5 @@ def _results(module: Any, walk: Walk) -> tuple[Tensor, Tensor | None, Any]:
 
 def _checked(walk: Walk, inside: bool, nodes: Tensor, positions: Tensor | None) -> Trace:
     if not inside:
-        raise index_error("starts or indices", len(walk.indptr) - 1)
+        raise index_error("indices", len(walk.indptr) - 1)
     return nodes, positions

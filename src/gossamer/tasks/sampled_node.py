@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gossamer.errors import DataError
 from gossamer.graph import NeighborSampler, Pick, Sample
 from gossamer.kernels.random import stream_key
 from gossamer.tasks import checks
@@ -34,8 +33,7 @@ class SampledNodeClassification(Task):
         pick: How edges are chosen; by default each is equally likely.
 
     Raises:
-        DataError: `batch_size` is below 1, or there is nothing to train on.
-        SettingError: The fan-outs make no sense.
+        SettingError: `batch_size` is below 1, or the fan-outs make no sense.
     """
 
     def __init__(
@@ -49,8 +47,6 @@ class SampledNodeClassification(Task):
         self._rows = {split: next(full.batches(split)) for split in ("train", "val", "test")}
         self._edge_index = isinstance(full.example()[1], Tensor)
         self._device = torch.device("cpu")
-        if not len(self._rows["train"]):
-            raise DataError(f"{self.name}: the train split has no nodes; give its mask at least one")
         first = next(self.batches("train"))
         self._share = first.graph.num_nodes / full.graph.num_nodes
 
