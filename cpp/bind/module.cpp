@@ -31,6 +31,8 @@ extern const Kernels table;
 }
 }  // namespace gossamer
 
+void bind_sampling(nb::module_& m);
+
 namespace {
 
 using Address = std::uintptr_t;
@@ -172,4 +174,5 @@ NB_MODULE(_native, m) {
   m.def("csr_linear", &csr<true>, unlocked);
   m.def("block_matmul", &block<false>, unlocked);
   m.def("block_linear", &block<true>, unlocked);
+  bind_sampling(m);
 }

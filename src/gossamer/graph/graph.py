@@ -250,7 +250,7 @@ class Graph:
             nodes.shape[0],
             None if self.weights is None else self.weights[kept],
             edge_data={name: value[kept] for name, value in self.edge_data.items()},
-            x=_select(self.x, nodes),
+            x=select_rows(self.x, nodes),
             y=self.y[nodes] if self.y is not None and self.y.shape[:1] == (self.num_nodes,) else self.y,
             masks={name: mask[nodes] for name, mask in self.masks.items()},
             ids=None if self.ids is None else self.ids[nodes.cpu().numpy()],
@@ -292,7 +292,7 @@ def _canonical(matrix: CSR) -> tuple[Tensor, Tensor]:
     return place, value[second]
 
 
-def _select(x: Features | None, nodes: Tensor) -> Features | None:
+def select_rows(x: Features | None, nodes: Tensor) -> Features | None:
     """Returns the rows `nodes` of features, dense or sparse."""
     if x is None or isinstance(x, Tensor):
         return None if x is None else x[nodes]

@@ -8,6 +8,7 @@ from gossamer.tasks.link import LinkPrediction as LinkPrediction
 from gossamer.tasks.link import Pairs as Pairs
 from gossamer.tasks.node import NodeClassification as NodeClassification
 from gossamer.tasks.readers.images import Images as Images
+from gossamer.tasks.sampled_node import SampledNodeClassification as SampledNodeClassification
 from gossamer.tasks.task import Split as Split
 from gossamer.tasks.task import Task as Task
 
@@ -19,6 +20,7 @@ __all__ = [
     "LinkPrediction",
     "NodeClassification",
     "Pairs",
+    "SampledNodeClassification",
     "Split",
     "Task",
     "datasets",

@@ -69,7 +69,7 @@ class NodeClassification(Task):
         self._rows = {part: mask.nonzero().squeeze(1) for part, mask in masks.items()}
         if metric == "auroc":
             self._check_two_classes()
-        self._inputs = self._arguments(edge_index)
+        self._inputs = arguments(self.graph, edge_index=edge_index)
 
     @classmethod
     def from_graph(
@@ -164,7 +164,7 @@ class NodeClassification(Task):
         moved.graph = self.graph.to(device)
         moved._y = self._y.to(device)
         moved._rows = {part: rows.to(device) for part, rows in self._rows.items()}
-        moved._inputs = moved._arguments(isinstance(self._inputs[1], Tensor))
+        moved._inputs = arguments(moved.graph, edge_index=isinstance(self._inputs[1], Tensor))
         return moved
 
     def _predict(self, model: nn.Module) -> Tensor:
@@ -176,19 +176,20 @@ class NodeClassification(Task):
             hint=f"build the model with out_features={self.classes} and return every node",
         )
 
-    def _arguments(self, edge_index: bool) -> tuple[Any, ...]:
-        graph = self.graph
-        if not edge_index:
-            return graph.x, graph
-        x = graph.x.to_dense() if isinstance(graph.x, CSR) else graph.x
-        return (x, graph.to_edge_index()) if graph.weights is None else (x, graph.to_edge_index(), graph.weights)
-
     def _check_two_classes(self) -> None:
         if self.classes != 2:
             raise DataError(f"{self.name}: auroc needs 2 classes, found {self.classes}; take metric='accuracy'")
         for part, rows in self._rows.items():
             if len(rows) and len(torch.unique(self._y[rows])) < 2:
                 raise DataError(f"{self.name}: the {part} split has one class only; auroc needs nodes of both")
+
+
+def arguments(graph: Graph, *, edge_index: bool) -> tuple[Any, ...]:
+    """Returns what a model is called with: (x, graph), or as PyTorch Geometric's (x, edge_index, weights)."""
+    if not edge_index:
+        return graph.x, graph
+    x = graph.x.to_dense() if isinstance(graph.x, CSR) else graph.x
+    return (x, graph.to_edge_index()) if graph.weights is None else (x, graph.to_edge_index(), graph.weights)
 
 
 def _column(mask: Tensor, split: int, name: str) -> Tensor:

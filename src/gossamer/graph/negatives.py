@@ -1,0 +1,87 @@
+"""Draws pairs of nodes that no edge joins: exactly uniform, without a single rejection.
+
+Directed pair (s, t) has the number s · N + t. With the edges' numbers sorted and distinct, free number r is found by
+one bisection: it is r plus the count of edges whose number, less the edges before it, is at most r. So graphs that are
+nearly complete take no longer than sparse ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gossamer.errors import DataError, SettingError
+from gossamer.graph.graph import Graph
+from gossamer.graph.walks import check_starts
+from gossamer.kernels.random import Streams, stream_key
+
+
+class NegativeSampler:
+    """Draws directed pairs (source, target) that are not edges of a graph.
+
+    For an undirected graph, whose every edge has its reverse, neither direction of a pair is then an edge.
+
+    Args:
+        graph: On the CPU, with fewer than 2^31 nodes.
+        loops: Whether a node may be paired with itself.
+    """
+
+    def __init__(self, graph: Graph, *, loops: bool = False) -> None:
+        nodes = graph.num_nodes
+        numbers = graph.adjacency.indices.long() * nodes + graph.adjacency.rows
+        if not loops:
+            numbers = torch.cat([numbers, torch.arange(nodes) * (nodes + 1)])
+        self._nodes = nodes
+        self._taken = torch.unique(numbers)  # sorted
+        self._free_below = self._taken - torch.arange(len(self._taken))
+
+    def __len__(self) -> int:
+        """How many pairs are free."""
+        return self._nodes * self._nodes - len(self._taken)
+
+    def pairs(self, count: int, *, seed: int = 0) -> Tensor:
+        """Returns `count` pairs, (2, count) int64, sources in row 0; all free pairs are equally likely, with repeats.
+
+        Raises:
+            DataError: No pair is free.
+            SettingError: `count` is negative.
+        """
+        if count < 0:
+            raise SettingError(f"count: found {count}; expected at least 0")
+        if count and not len(self):
+            raise DataError(f"every pair of the {self._nodes} nodes is an edge; there is no negative to draw")
+        rank = self._draw(count, torch.full((count,), len(self)), stream_key(seed, 0))
+        return self._pair(rank)
+
+    def targets(self, sources: Tensor, count: int, *, seed: int = 0) -> Tensor:
+        """Returns `count` targets for each source, (S, count) int64; free targets of a source are equally likely.
+
+        Args:
+            sources: (S,) nodes; one that is given twice draws anew.
+            count: At least 1; targets may repeat.
+            seed: Says which draw.
+
+        Raises:
+            DataError: A source is no node, or is joined to all nodes.
+            SettingError: `count` is below 1.
+        """
+        if count < 1:
+            raise SettingError(f"count: found {count}; expected at least 1")
+        sources = check_starts(sources, self._nodes, name="sources")
+        ends = torch.searchsorted(self._taken, torch.stack([sources, sources + 1]) * self._nodes)
+        free = self._nodes - (ends[1] - ends[0])
+        if bool((free == 0).any()):
+            full = int(sources[free == 0][0])
+            raise DataError(f"sources: node {full} is joined to every node; leave it out")
+        first = sources * self._nodes - ends[0]  # the free numbers below a source's own
+        rank = self._draw(len(sources) * count, free.repeat_interleave(count), stream_key(seed, 1))
+        return self._pair(first.repeat_interleave(count) + rank)[1].view(len(sources), count)
+
+    def _draw(self, count: int, bound: Tensor, key: int) -> Tensor:
+        which = np.arange(count)
+        return torch.from_numpy(Streams(key, which).below(which, bound.numpy()))
+
+    def _pair(self, rank: Tensor) -> Tensor:
+        number = rank + torch.searchsorted(self._free_below, rank, right=True)
+        return torch.stack([number // self._nodes, number % self._nodes])

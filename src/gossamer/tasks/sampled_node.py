@@ -1,0 +1,96 @@
+"""Classification of nodes by mini-batches: every step sees some training nodes and a sample of what surrounds them.
+
+Hamilton, Ying & Leskovec, "Inductive representation learning on large graphs", NeurIPS 2017, algorithm 2. Training
+takes memory in proportion to the sample and not to the graph; evaluation runs on the whole graph, so that numbers
+compare with those of full-batch training.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gossamer.graph import NeighborSampler, Pick, Sample
+from gossamer.kernels.random import stream_key
+from gossamer.tasks import checks
+from gossamer.tasks.node import NodeClassification, arguments
+from gossamer.tasks.task import Split, Task
+
+
+class SampledNodeClassification(Task):
+    """A node classification whose training steps see samples; everything else is that of the task it wraps.
+
+    Args:
+        full: The task on the whole graph, on the CPU.
+        fanouts: For every layer of the network how many edges a node draws at most, -1 for all.
+        batch_size: Seeds a step, at least 1.
+        pick: How edges are chosen; by default each is equally likely.
+
+    Raises:
+        SettingError: `batch_size` is below 1, or the fan-outs make no sense.
+    """
+
+    def __init__(
+        self, full: NodeClassification, fanouts: Sequence[int], *, batch_size: int = 512, pick: Pick | None = None
+    ) -> None:
+        checks.check_setting("batch_size", batch_size, ge=1)
+        self.full = full
+        self.name, self.metric, self.higher_is_better = full.name, full.metric, full.higher_is_better
+        self.batch_size = batch_size
+        self._sampler = NeighborSampler(full.graph, fanouts, pick=pick)
+        self._rows = {split: next(full.batches(split)) for split in ("train", "val", "test")}
+        self._edge_index = isinstance(full.example()[1], Tensor)
+        self._device = torch.device("cpu")
+        first = next(self.batches("train"))
+        self._share = first.graph.num_nodes / full.graph.num_nodes
+
+    def steps(self) -> int:
+        """Returns how many batches the training nodes make."""
+        return math.ceil(len(self._rows["train"]) / self.batch_size)
+
+    def batches(self, split: Split, *, seed: int = 0, epoch: int = 0) -> Iterator[Sample]:
+        """Yields samples around the nodes of a split; (seed, epoch) decide their order and what is drawn."""
+        yield from self._sampler.batches(
+            self._rows[split], self.batch_size, shuffle=split == "train", seed=stream_key(seed, epoch)
+        )
+
+    def loss(self, model: nn.Module, batch: Sample) -> Tensor:
+        """Returns the mean cross entropy over the seeds of a sample."""
+        graph = batch.graph.to(self._device)
+        logits = checks.check_output(
+            model(*arguments(graph, edge_index=self._edge_index)),
+            (graph.num_nodes, self.full.classes),
+            rows="node",
+            columns="class",
+            hint=f"build the model with out_features={self.full.classes} and return every node",
+        )
+        assert graph.y is not None
+        return F.cross_entropy(logits[: batch.num_seeds], graph.y[: batch.num_seeds].long())
+
+    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+        """Returns the metrics of the wrapped task, on the whole graph."""
+        return self.full.evaluate(model, split)
+
+    def example(self) -> tuple[Any, ...]:
+        """Returns the whole graph, as prediction sees it."""
+        return self.full.example()
+
+    def examples_per_step(self) -> float:
+        """Returns the share of the graph's nodes in a sample, as the first one has it."""
+        return self._share
+
+    def dimensions(self) -> dict[str, int]:
+        """Returns `in_features` and `out_features`."""
+        return self.full.dimensions()
+
+    def to(self, device: torch.device | str) -> Self:
+        """Returns this task with the wrapped one on `device`; samples are drawn on the CPU and then moved."""
+        moved = copy.copy(self)
+        moved.full, moved._device = self.full.to(device), torch.device(device)
+        return moved
