@@ -30,7 +30,7 @@ class Levels {
     return (vec<kLanes>)_mm256_blendv_ps(_mm256_permutevar8x32_ps(low, (__m256i)codes),
                                          _mm256_permutevar8x32_ps(high, (__m256i)codes), (__m256)(codes << 28));
 #else
-    vec<kLanes> found;
+    vec<kLanes> found = {};
     GOSSAMER_UNROLL
     for (int i = 0; i < kLanes; ++i) found[i] = table_[codes[i] & 15];
     return found;
@@ -56,15 +56,17 @@ struct Common {
   template <int N>
   static void write(const FewBits& p, std::int64_t block, const vec<kLanes> (&total)[N][kParts], std::int64_t first,
                     std::int64_t count) {
-    const std::int64_t at = block * kOutputs, lanes = smaller<std::int64_t>(kOutputs, p.outputs - at);
-    alignas(64) float bias[kOutputs], row[kOutputs];
-    copy_lanes(bias, p.bias == nullptr ? nullptr : p.bias + at, lanes);
-    for (std::int64_t n = 0; n < count; ++n) {
-      const float scale = p.x_scale == nullptr ? 1.0f : p.x_scale[first + n];
-      for (int s = 0; s < kParts; ++s)
-        store<kLanes>(row + s * kLanes, scale * total[n][s] + load<kLanes>(bias + s * kLanes));
-      __builtin_memcpy(p.out + (first + n) * p.outputs + at, row, static_cast<std::size_t>(lanes) * sizeof(float));
-    }
+    const std::int64_t row = block * kOutputs, lanes = smaller<std::int64_t>(kOutputs, p.outputs - row);
+    const Lanes bias(p.bias, row, lanes);
+    const auto finish = [&](float* out, std::int64_t to_next) __attribute__((always_inline)) {
+      GOSSAMER_UNROLL
+      for (int n = 0; n < N; ++n) {
+        const float scale = p.x_scale == nullptr || n >= count ? 1.0f : p.x_scale[first + n];
+        GOSSAMER_UNROLL
+        for (int s = 0; s < kParts; ++s) store<kLanes>(out + n * to_next + s * kLanes, scale * total[n][s] + bias.at(s));
+      }
+    };
+    write_tile<N>(p.out + first * p.outputs + row, p.outputs, count, lanes, finish);
   }
 };
 

@@ -62,6 +62,24 @@ struct BitCount {
 #endif
 };
 
+// Where `both` is set and the bits of a and b are equal.
+GOSSAMER_INLINE words_t both_equal(words_t both, words_t a, words_t b) {
+#if defined(__AVX512F__)
+  return (words_t)_mm512_ternarylogic_epi32((__m512i)both, (__m512i)a, (__m512i)b, 0x90);
+#else
+  return both & ~(a ^ b);
+#endif
+}
+
+// Everywhere but where `both` is set and the bits of a and b differ.
+GOSSAMER_INLINE words_t not_different(words_t both, words_t a, words_t b) {
+#if defined(__AVX512F__)
+  return (words_t)_mm512_ternarylogic_epi32((__m512i)both, (__m512i)a, (__m512i)b, 0x9f);
+#else
+  return ~(both & (a ^ b));
+#endif
+}
+
 // Dot products of the four signed bytes in each lane of the weights with the four bytes of one word of the input, which
 // `lay_out` has turned into `kExpand` words.
 struct ByteDot {

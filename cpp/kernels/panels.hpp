@@ -76,9 +76,34 @@ void multiply_tiles(const J& job, std::uint32_t* scratch) {
   }
 }
 
-// Copies `count` of up to 16 numbers, and zeros for the rest; all zeros for null.
-GOSSAMER_INLINE void copy_lanes(float* to, const float* from, std::int64_t count) {
-  for (std::int64_t i = 0; i < kOutputs; ++i) to[i] = from != nullptr && i < count ? from[i] : 0.0f;
+// The numbers of 16 outputs from `row` on, of which `lanes` are there: zeros beyond, and for null.
+class Lanes {
+ public:
+  GOSSAMER_INLINE Lanes(const float* values, std::int64_t row, std::int64_t lanes) : from_(copy_) {
+    if (values != nullptr && lanes == kOutputs) {
+      from_ = values + row;
+    } else {
+      for (int i = 0; i < kOutputs; ++i) copy_[i] = values != nullptr && i < lanes ? values[row + i] : 0.0f;
+    }
+  }
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
+
+  GOSSAMER_INLINE vec<kLanes> at(int part) const { return load<kLanes>(from_ + part * kLanes); }
+
+ private:
+  const float* from_;
+  float copy_[kOutputs];
+};
+
+// Calls `finish(out, stride)`, which writes N rows of 16, straight to the output where all of it has room.
+template <int N, class Finish>
+GOSSAMER_INLINE void write_tile(float* out, std::int64_t stride, std::int64_t count, std::int64_t lanes, Finish finish) {
+  if (count == N && lanes == kOutputs) return finish(out, stride);
+  alignas(64) float results[N * kOutputs];
+  finish(results, kOutputs);
+  for (std::int64_t n = 0; n < count; ++n)
+    __builtin_memcpy(out + n * stride, results + n * kOutputs, static_cast<std::size_t>(lanes) * sizeof(float));
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

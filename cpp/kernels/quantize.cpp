@@ -44,13 +44,21 @@ GOSSAMER_INLINE void by_word(const float* row, std::int64_t columns, Each each) 
 
 // The bits of the largest magnitude of a row: they are in the order of the magnitudes, with NaN on top.
 inline std::int32_t largest(const float* row, std::int64_t columns) {
-  std::int32_t most = 0;
-  for (std::int64_t k = 0; k < columns; ++k) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, row + k, sizeof bits);
-    most = larger(most, bits & 0x7fffffff);
+  ints_t most = {};
+  const auto take = [&](const float* from) __attribute__((always_inline)) {
+    const ints_t bits = (ints_t)magnitude(load<kLanes>(from));
+    most = bits > most ? bits : most;
+  };
+  std::int64_t k = 0;
+  for (; k + kLanes <= columns; k += kLanes) take(row + k);
+  if (k < columns) {
+    float rest[kLanes] = {};
+    __builtin_memcpy(rest, row + k, static_cast<std::size_t>(columns - k) * sizeof(float));
+    take(rest);
   }
-  return most;
+  std::int32_t top = 0;
+  for (int i = 0; i < kLanes; ++i) top = larger<std::int32_t>(top, most[i]);
+  return top;
 }
 
 void signs(const Quantize& q, std::int64_t i) {
@@ -112,13 +120,14 @@ void bytes(const Quantize& q, std::int64_t i) {
     inverse = peak < kLeast ? 0.0f : 127.0f / peak;
   }
   constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves no room for a fraction
-  for (std::int64_t k = 0; k < q.columns; ++k) {
+  const std::int64_t columns = q.columns;
+  for (std::int64_t k = 0; k < columns; ++k) {
     float v = row[k] * inverse;
     v = v < 127.0f ? v : 127.0f;  // NaN too
     v = v > -127.0f ? v : -127.0f;
     to[k] = static_cast<std::int8_t>(static_cast<std::int32_t>((v + round) - round));
   }
-  for (std::int64_t k = q.columns; k < ceil_div(q.columns, 4) * 4; ++k) to[k] = 0;
+  for (std::int64_t k = columns; k < ceil_div(columns, 4) * 4; ++k) to[k] = 0;
 }
 
 template <class Row>

@@ -17,8 +17,8 @@ struct Ternary {
     return {load_words(from), load_words(from + kOutputs)};
   }
   static GOSSAMER_INLINE words_t add(words_t sum, const Weights& w, const std::uint32_t* x, int stride) {
-    const words_t both = w.nonzero & x[0], differ = w.sign ^ x[stride];
-    return sum + (BitCount::of(both & ~differ) + BitCount::of(~(both & differ)));
+    const words_t both = w.nonzero & x[0], sign = x[stride] - words_t{};
+    return sum + BitCount::of(both_equal(both, w.sign, sign)) + BitCount::of(not_different(both, w.sign, sign));
   }
   static GOSSAMER_INLINE words_t total(words_t part) { return BitCount::total(part); }
   static std::uint32_t term(const WordProduct& p, const std::uint32_t*) {

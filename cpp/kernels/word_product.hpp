@@ -13,7 +13,7 @@ namespace gossamer::GOSSAMER_ISA {
 
 template <class P>
 struct WordKernel {
-  static std::int64_t panel_words(const WordProduct& p) { return p.words * P::kStep * P::kExpand + 1; }
+  static std::int64_t panel_words(const WordProduct& p) { return p.words * P::kStep * P::kExpand + 2; }
 
   static std::int64_t work(const WordProduct& p) { return p.rows * p.words * P::kStep * p.outputs / kOutputs; }
 
@@ -31,7 +31,11 @@ struct WordKernel {
         for (std::int64_t n = 0; n < width; ++n)
           P::expand(n < count ? x[n * length + w] : 0, panel + w * P::kExpand * width + n, width);
     }
-    for (std::int64_t n = 0; n < width; ++n) terms[n] = n < count ? P::term(p, x + n * length) : 0;
+    auto* scales = reinterpret_cast<float*>(terms + width);
+    for (std::int64_t n = 0; n < width; ++n) {
+      terms[n] = n < count ? P::term(p, x + n * length) : 0;
+      scales[n] = n < count && p.x_scale != nullptr ? p.x_scale[first + n] : 1.0f;
+    }
   }
 
   template <int N>
@@ -67,35 +71,22 @@ struct WordKernel {
           GOSSAMER_UNROLL
           for (int j = 0; j < chains; ++j) sum[n][s] += P::total(part[j][n][s]);
     }
-    GOSSAMER_UNROLL
-    for (int n = 0; n < N; ++n)
+    const auto* scales = reinterpret_cast<const float*>(terms + N);
+    const std::int64_t row = block * kOutputs, lanes = smaller<std::int64_t>(kOutputs, p.outputs - row);
+    const Lanes scale(p.scale, row, lanes), bias(p.bias, row, lanes);
+    const auto finish = [&](float* out, std::int64_t to_next) __attribute__((always_inline)) {
       GOSSAMER_UNROLL
-      for (int s = 0; s < kParts; ++s) sum[n][s] = sum[n][s] * static_cast<std::uint32_t>(P::kFactor) + terms[n];
-    write<N>(p, block, sum, first, count);
-  }
-
-  // Writes the results of a tile, scaled where there are scales.
-  template <int N>
-  static void write(const WordProduct& p, std::int64_t block, const words_t (&sum)[N][kParts], std::int64_t first,
-                    std::int64_t count) {
-    const std::int64_t at = block * kOutputs, lanes = smaller<std::int64_t>(kOutputs, p.outputs - at);
-    alignas(64) float scale[kOutputs], bias[kOutputs], row[kOutputs];
-    copy_lanes(scale, p.scale == nullptr ? nullptr : p.scale + at, lanes);
-    copy_lanes(bias, p.bias == nullptr ? nullptr : p.bias + at, lanes);
-    auto* out = static_cast<std::uint32_t*>(p.out) + first * p.outputs + at;
-    for (std::int64_t n = 0; n < count; ++n, out += p.outputs) {
-      for (int s = 0; s < kParts; ++s) {
-        if (p.scale == nullptr) {
-          __builtin_memcpy(row + s * kLanes, &sum[n][s], sizeof sum[n][s]);
-          continue;
+      for (int n = 0; n < N; ++n)
+        GOSSAMER_UNROLL
+        for (int s = 0; s < kParts; ++s) {
+          const words_t exact = sum[n][s] * static_cast<std::uint32_t>(P::kFactor) + terms[n];
+          vec<kLanes> value = (vec<kLanes>)exact;
+          if (p.scale != nullptr)
+            value = __builtin_convertvector((ints_t)exact, vec<kLanes>) * (scales[n] * scale.at(s)) + bias.at(s);
+          store<kLanes>(out + n * to_next + s * kLanes, value);
         }
-        const float x_scale = p.x_scale == nullptr ? 1.0f : p.x_scale[first + n];
-        const vec<kLanes> value = __builtin_convertvector((ints_t)sum[n][s], vec<kLanes>);
-        store<kLanes>(row + s * kLanes,
-                      value * (x_scale * load<kLanes>(scale + s * kLanes)) + load<kLanes>(bias + s * kLanes));
-      }
-      __builtin_memcpy(out, row, static_cast<std::size_t>(lanes) * sizeof(float));
-    }
+    };
+    write_tile<N>(static_cast<float*>(p.out) + first * p.outputs + row, p.outputs, count, lanes, finish);
   }
 };
 

@@ -203,7 +203,7 @@ def _group_size(columns: int, groups: int) -> int:
 def _side_by_side(values: Tensor) -> Tensor:
     """Returns (R, G) as (⌈R / 16⌉, G, 16), with zeros beyond the last row."""
     padded = F.pad(values, (0, 0, 0, -values.shape[0] % LANES))
-    return padded.unflatten(0, (-1, LANES)).transpose(1, 2).contiguous()
+    return padded.reshape(padded.shape[0] // LANES, LANES, values.shape[1]).transpose(1, 2).contiguous()
 
 
 def _dense(  # noqa: PLR0917  the parts of a matrix
@@ -277,7 +277,7 @@ def _int8_cpu(  # noqa: PLR0917  the arguments of the operator
     return out
 
 
-def _run(
+def _run(  # noqa: PLR0917  what the kernel takes
     kernel: str, x: Tensor, sizes: tuple[int, int, int], parts: tuple[Tensor | None, ...], zero: int, out: Tensor
 ) -> None:
     """Calls a native kernel; `parts` is (x_scale, panels, scales, offsets, levels, bias)."""
@@ -318,7 +318,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_x = grad_bias = None
     if ctx.needs_input_grad[0]:
-        grad_x = grad @ _dense(*ctx.saved_tensors, ctx.group, ctx.outputs, ctx.columns)
+        panels, scales, offsets, levels = ctx.saved_tensors
+        grad_x = grad @ _dense(panels, scales, offsets, levels, ctx.group, ctx.outputs, ctx.columns)
     if ctx.needs_input_grad[7]:
         grad_bias = grad.sum(0)
     return grad_x, None, None, None, None, None, None, grad_bias

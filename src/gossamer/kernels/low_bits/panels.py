@@ -34,7 +34,7 @@ def pack_bits(bits: Tensor) -> Tensor:
     """
     if bits.dtype is not torch.bool or bits.dim() < 1:
         raise DataError(f"bits: expected bool of shape (..., K), found {describe(bits)}")
-    padded = F.pad(bits.to(torch.uint8), (0, -bits.shape[-1] % WORD)).unflatten(-1, (-1, 8))
+    padded = _split(F.pad(bits.to(torch.uint8), (0, -bits.shape[-1] % WORD)), 8)
     places = torch.arange(8, dtype=torch.uint8, device=bits.device)
     return _as_words((padded << places).sum(-1, dtype=torch.uint8))
 
@@ -73,7 +73,7 @@ def pack_codes(codes: Tensor, bits: int) -> Tensor:
         raise DataError(f"codes: expected uint8 of shape (..., K), found {describe(codes)}")
     if codes.numel() and int(codes.max()) >= 1 << bits:
         raise DataError(f"codes: expected values below {1 << bits} for {bits} bits, found {int(codes.max())}")
-    padded = F.pad(codes, (0, -codes.shape[-1] % (WORD // bits))).unflatten(-1, (-1, 8 // bits, 4))
+    padded = _split(F.pad(codes, (0, -codes.shape[-1] % (WORD // bits))), 8 // bits, 4)
     places = torch.arange(0, 8, bits, dtype=torch.uint8, device=codes.device)
     return _as_words((padded << places[:, None]).sum(-2, dtype=torch.uint8).flatten(-2))
 
@@ -83,7 +83,7 @@ def unpack_codes(words: Tensor, bits: int, columns: int) -> Tensor:
     _check_bits(bits)
     check_words(words, "words", words_of(columns, bits), columns)
     places = torch.arange(0, 8, bits, dtype=torch.uint8, device=words.device)
-    quads = _as_bytes(words).view(torch.uint8).unflatten(-1, (-1, 1, 4))
+    quads = _split(_as_bytes(words).view(torch.uint8), 1, 4)
     codes = (quads >> places[:, None]) & ((1 << bits) - 1)
     return codes.flatten(-3)[..., :columns]
 
@@ -94,7 +94,7 @@ def to_panels(words: Tensor) -> Tensor:
         raise DataError(f"words: expected int32 of shape (rows, W) or (rows, W, 2), found {describe(words)}")
     missing = -words.shape[0] % LANES
     padded = F.pad(words, (0, 0) * (words.dim() - 1) + (0, missing))
-    return padded.unflatten(0, (-1, LANES)).movedim(1, -1).contiguous()
+    return padded.reshape(padded.shape[0] // LANES, LANES, *words.shape[1:]).movedim(1, -1).contiguous()
 
 
 def from_panels(panels: Tensor, rows: int) -> Tensor:
@@ -154,18 +154,24 @@ def address(value: Tensor | None) -> int:
     return 0 if value is None else value.data_ptr()
 
 
+def _split(x: Tensor, *inner: int) -> Tensor:
+    """Returns x (..., n) as (..., n / inner, *inner)."""
+    return x.reshape(*x.shape[:-1], x.shape[-1] // math.prod(inner), *inner)
+
+
 def _as_words(codes: Tensor) -> Tensor:
     """Returns bytes (..., 4 W) as words (..., W)."""
     if codes.numel() == 0:  # whose strides no view likes
         return codes.new_empty(*codes.shape[:-1], codes.shape[-1] // 4, dtype=torch.int32)
-    return codes.contiguous().view(torch.int32)
+    return codes.clone(memory_format=torch.contiguous_format).view(torch.int32)
 
 
 def _as_bytes(words: Tensor) -> Tensor:
     """Returns words (..., W) as signed bytes (..., 4 W)."""
     if words.numel() == 0:
         return words.new_empty(*words.shape[:-1], words.shape[-1] * 4, dtype=torch.int8)
-    return words.contiguous().view(torch.int8)
+    # A copy, because a view also minds the stride of a dimension of size 1, which `contiguous` leaves as it is.
+    return words.clone(memory_format=torch.contiguous_format).view(torch.int8)
 
 
 def _check_bits(bits: int) -> None:

@@ -106,14 +106,16 @@ def define(family: Family) -> Operators:
     return Operators(matmul, linear, matmul_reference, linear_reference)
 
 
-def matmul(family: Family, operators: Operators, words: Tensor, panels: Tensor, columns: int, outputs: int) -> Tensor:
+def matmul(  # noqa: PLR0917  those of the operator, and which one
+    family: Family, operators: Operators, words: Tensor, panels: Tensor, columns: int, outputs: int
+) -> Tensor:
     """Checks the arguments of an exact product and runs it: words (..., W[, 2]) to int32 (..., outputs)."""
     lead = _check(family, words, panels, columns, outputs)
     out: Tensor = operators.matmul(as_rows(words, 1 + (family.planes > 1)), panels, columns, outputs)
     return out.reshape(*lead, outputs)
 
 
-def linear(
+def linear(  # noqa: PLR0917  those of the operator, and which one
     family: Family,
     operators: Operators,
     words: Tensor,
@@ -154,7 +156,7 @@ def _check(family: Family, words: Tensor, panels: Tensor, columns: int, outputs:
     return tuple(single.shape[:-1])
 
 
-def _run(
+def _run(  # noqa: PLR0917  what the kernel takes
     family: Family,
     words: Tensor,
     panels: Tensor,

@@ -85,11 +85,7 @@ def pack_int8(x: Tensor, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
 
 def pack_signs_reference(x: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
     """The pure-torch reference of `pack_signs` for x (B, K)."""
-    sizes = x.abs()
-    if mean:
-        scale = sizes.mean(1) if x.shape[1] else x.new_zeros(x.shape[0])
-    else:
-        scale = _one_or_nan(x)
+    scale = x.abs().sum(1) / max(x.shape[1], 1) if mean else _one_or_nan(x)
     return pack_bits(x <= -_TINY), scale
 
 
