@@ -13,11 +13,11 @@ from gossamer.kernels.low_bits import products
 from gossamer.kernels.low_bits.panels import unpack_bits
 
 
-def _unpack(words: Tensor, columns: int) -> Tensor:
-    return 1.0 - 2.0 * unpack_bits(words, columns).to(torch.float64)
+def _unpack(words: Tensor) -> Tensor:
+    return 1.0 - 2.0 * unpack_bits(words, words.shape[1] * 32).to(torch.float64)
 
 
-_FAMILY = products.Family("binary", bits=1, planes=1, unpack=_unpack)
+_FAMILY = products.Family("binary", bits=1, planes=1, surplus=1, unpack=_unpack)
 _OPERATORS = products.define(_FAMILY)
 BINARY_MATMUL, BINARY_LINEAR = _OPERATORS.matmul, _OPERATORS.linear
 binary_matmul_reference, binary_linear_reference = _OPERATORS.matmul_reference, _OPERATORS.linear_reference
@@ -29,7 +29,7 @@ def binary_matmul(words: Tensor, panels: Tensor, columns: int, outputs: int) -> 
     Args:
         words: (..., ⌈K / 32⌉) int32, from `pack_signs`.
         panels: (⌈R / 16⌉, ⌈K / 32⌉, 16) int32: `to_panels(pack_bits(w < 0))`.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         outputs: R, how many rows the panels stand for.
 
     Returns:
@@ -55,7 +55,7 @@ def binary_linear(
     Args:
         words: (..., ⌈K / 32⌉) int32, from `pack_signs`.
         panels: (⌈R / 16⌉, ⌈K / 32⌉, 16) int32: `to_panels(pack_bits(w < 0))`.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         scale: (R,) float32, what 1 in a row of W stands for.
         x_scale: (...,) float32, what 1 in a row of x stands for; None: 1.
         bias: (R,) float32, or None.

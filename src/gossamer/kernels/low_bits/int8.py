@@ -14,11 +14,11 @@ from gossamer.kernels.low_bits import products
 from gossamer.kernels.low_bits.panels import unpack_bytes
 
 
-def _unpack(words: Tensor, columns: int) -> Tensor:
-    return unpack_bytes(words, columns).to(torch.float64)
+def _unpack(words: Tensor) -> Tensor:
+    return unpack_bytes(words, words.shape[1] * 4).to(torch.float64)
 
 
-_FAMILY = products.Family("int8", bits=8, planes=1, unpack=_unpack)
+_FAMILY = products.Family("int8", bits=8, planes=1, surplus=0, unpack=_unpack)
 _OPERATORS = products.define(_FAMILY)
 INT8_MATMUL, INT8_LINEAR = _OPERATORS.matmul, _OPERATORS.linear
 int8_matmul_reference, int8_linear_reference = _OPERATORS.matmul_reference, _OPERATORS.linear_reference
@@ -30,7 +30,7 @@ def int8_matmul(words: Tensor, panels: Tensor, columns: int, outputs: int) -> Te
     Args:
         words: (..., ⌈K / 4⌉) int32, from `pack_int8` or `pack_bytes`.
         panels: (⌈R / 16⌉, ⌈K / 4⌉, 16) int32: `to_panels(pack_bytes(w))`.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         outputs: R, how many rows the panels stand for.
 
     Returns:
@@ -56,7 +56,7 @@ def int8_linear(
     Args:
         words: (..., ⌈K / 4⌉) int32, from `pack_int8` or `pack_bytes`.
         panels: (⌈R / 16⌉, ⌈K / 4⌉, 16) int32: `to_panels(pack_bytes(w))`.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         scale: (R,) float32, what 1 in a row of W stands for.
         x_scale: (...,) float32, what 1 in a row of x stands for; None: 1.
         bias: (R,) float32, or None.

@@ -5,7 +5,9 @@ scaled one is
 
     out[i, j] = x_scale[i] · scale[j] · Σ_k x[i, k] · w[j, k] + bias[j]
 
-in one pass. There are no gradients: what trains such a network takes them from the float weights it keeps.
+in one pass. A row may have more words than its inputs need, and gaps of zeros anywhere, as long as both sides have them
+in the same places: a convolution begins each pixel with a new word. There are no gradients: what trains such a network
+takes them from the float weights it keeps.
 """
 
 from __future__ import annotations
@@ -18,15 +20,14 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
+from gossamer.kernels.checks import describe
 from gossamer.kernels.library import register
 from gossamer.kernels.low_bits.panels import (
     LANES,
     address,
     as_rows,
-    check_on,
     check_panels,
     check_scale,
-    check_words,
     from_panels,
     words_of,
 )
@@ -38,7 +39,8 @@ class Family(NamedTuple):
     name: str
     bits: int  # of a number in one word
     planes: int  # words that stand in the place of one
-    unpack: Callable[[Tensor, int], Tensor]  # words (R, W) or (R, W, 2) and K to the float64 numbers (R, K)
+    surplus: int  # what a place beyond the last input adds to a product
+    unpack: Callable[[Tensor], Tensor]  # words (R, W) or (R, W, 2) to all their numbers (R, W · 32 / bits), float64
 
 
 class Operators(NamedTuple):
@@ -54,8 +56,8 @@ def define(family: Family) -> Operators:
     """Registers `<name>_matmul` and `<name>_linear`."""
 
     def matmul_reference(words: Tensor, panels: Tensor, columns: int, outputs: int) -> Tensor:
-        weights = family.unpack(from_panels(panels, outputs), columns)
-        return (family.unpack(words, columns) @ weights.T).to(torch.int32)
+        x, weights = family.unpack(words), family.unpack(from_panels(panels, outputs))
+        return (x @ weights.T - family.surplus * (x.shape[1] - columns)).to(torch.int32)
 
     def linear_reference(  # noqa: PLR0917  the arguments of the operator
         words: Tensor, panels: Tensor, columns: int, scale: Tensor, x_scale: Tensor | None, bias: Tensor | None
@@ -143,17 +145,17 @@ def _check(family: Family, words: Tensor, panels: Tensor, columns: int, outputs:
     """Checks what both products take; returns the leading dimensions."""
     if columns < 0 or outputs < 0:
         raise DataError(f"columns and outputs: expected at least 0, found {columns} and {outputs}")
-    length = words_of(columns, family.bits)
-    single = words
-    if family.planes > 1:
-        if words.dim() < 2 or words.shape[-1] != family.planes:
-            raise DataError(f"words: expected shape (..., {length}, {family.planes}), found {tuple(words.shape)}")
-        single = words[..., 0]
-    check_words(single, "words", length, columns)
+    least = words_of(columns, family.bits)
     planes = (family.planes,) if family.planes > 1 else ()
+    inner = words.shape[words.dim() - len(planes) :]
+    if words.dtype is not torch.int32 or words.dim() < 1 + len(planes) or inner != planes:
+        form = ", ".join(str(size) for size in ("...", least, *planes))
+        raise DataError(f"words: expected int32 of shape ({form}) for {columns} inputs, found {describe(words)}")
+    lead, length = words.shape[: -1 - len(planes)], words.shape[-1 - len(planes)]
+    if length < least:
+        raise DataError(f"words: expected at least {least} a row for {columns} inputs, found {describe(words)}")
     check_panels(panels, (-(-outputs // LANES), length, *planes, LANES), words.device)
-    check_on(panels, "panels", words.device)
-    return tuple(single.shape[:-1])
+    return tuple(lead)
 
 
 def _run(  # noqa: PLR0917  what the kernel takes

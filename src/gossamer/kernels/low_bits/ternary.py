@@ -13,12 +13,12 @@ from gossamer.kernels.low_bits import products
 from gossamer.kernels.low_bits.panels import unpack_bits
 
 
-def _unpack(words: Tensor, columns: int) -> Tensor:
-    nonzero, negative = (unpack_bits(plane, columns).to(torch.float64) for plane in words.unbind(-1))
+def _unpack(words: Tensor) -> Tensor:
+    nonzero, negative = (unpack_bits(plane, plane.shape[1] * 32).to(torch.float64) for plane in words.unbind(-1))
     return nonzero * (1.0 - 2.0 * negative)
 
 
-_FAMILY = products.Family("ternary", bits=1, planes=2, unpack=_unpack)
+_FAMILY = products.Family("ternary", bits=1, planes=2, surplus=0, unpack=_unpack)
 _OPERATORS = products.define(_FAMILY)
 TERNARY_MATMUL, TERNARY_LINEAR = _OPERATORS.matmul, _OPERATORS.linear
 ternary_matmul_reference, ternary_linear_reference = _OPERATORS.matmul_reference, _OPERATORS.linear_reference
@@ -30,7 +30,7 @@ def ternary_matmul(words: Tensor, panels: Tensor, columns: int, outputs: int) ->
     Args:
         words: (..., ⌈K / 32⌉, 2) int32, from `pack_ternary`.
         panels: (⌈R / 16⌉, ⌈K / 32⌉, 2, 16) int32: `to_panels` of words as `pack_ternary` makes them.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         outputs: R, how many rows the panels stand for.
 
     Returns:
@@ -56,7 +56,7 @@ def ternary_linear(
     Args:
         words: (..., ⌈K / 32⌉, 2) int32, from `pack_ternary`.
         panels: (⌈R / 16⌉, ⌈K / 32⌉, 2, 16) int32: `to_panels` of words as `pack_ternary` makes them.
-        columns: K, how many inputs a row stands for.
+        columns: K, how many inputs a row stands for; words may have room for more.
         scale: (R,) float32, what 1 in a row of W stands for.
         x_scale: (...,) float32, what 1 in a row of x stands for; None: 1.
         bias: (R,) float32, or None.
