@@ -3,8 +3,8 @@
 python -m benchmarks.kernels.low_bits --threads 1 2
 
 A row's `ratio` is the peer's time over ours, medians of calls made in turns; `bar` is what it has to reach on one
-thread of a processor with VNNI and VPOPCNTDQ, where there is one. Inputs of binary, ternary and int8 products are packed
-beforehand, except where a case says so.
+thread of a processor with VNNI and VPOPCNTDQ, where there is one. Inputs of binary, ternary and int8 products are
+packed beforehand, except where a case says so.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ void multiply_tiles(const J& job, std::uint32_t* scratch) {
   if (job.rows == 0 || job.outputs == 0) return;
   const std::int64_t group = tile_group<P>(job), blocks = ceil_div(job.outputs, kOutputs);
   const std::int64_t size = P::panel_words(job);
-  const bool many = job.threads > 1 && P::work(job) > 32768;
+  [[maybe_unused]] const bool many = job.threads > 1 && P::work(job) > 32768;
 #pragma omp parallel num_threads(job.threads) if (many)
   {
     const FlushSubnormals flush;

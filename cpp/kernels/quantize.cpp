@@ -132,7 +132,7 @@ void bytes(const Quantize& q, std::int64_t i) {
 
 template <class Row>
 void each_row(const Quantize& q, Row row) {
-  const bool many = q.threads > 1 && q.rows * q.columns > 65536;
+  [[maybe_unused]] const bool many = q.threads > 1 && q.rows * q.columns > 65536;
 #pragma omp parallel num_threads(q.threads) if (many)
   {
     const FlushSubnormals flush;
