@@ -11,7 +11,7 @@ SOURCES = pyproject.toml CMakeLists.txt constraints.txt $(shell find cpp -type f
 demo: $(VENV)/.installed
 	$(BIN)/gossamer compare --data digits-graph --model gcn \
 	  --methods dense,magnitude,magnitude-simd,magnitude-filters,gradual,rigl,set \
-	  --sparsities 0.5,0.9 --seeds 0,1,2 --out demo-run
+	  --sparsities 0.5,0.9 --seeds 0,1,2 --threads 1 --out demo-run
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2

@@ -4,7 +4,7 @@ Cora is trained on its public split with a new initialisation for every seed; Co
 a class for training and 30 for validation, a new one for every seed (Shchur et al., "Pitfalls of Graph Neural Network
 Evaluation", 2018). Weights are those of the epoch with the best validation accuracy; test nodes decide nothing.
 
-    GOSSAMER_DATA=... python benchmarks/accuracy.py --seeds 10
+    GOSSAMER_DATA=... python -m benchmarks.accuracy --seeds 10
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ at most a third of train-and-prune's. That arithmetic is counted in dense forwar
 features are 1.3 % dense and multiplied as such, so the first layer is a smaller part of the whole and pruning it
 saves less.
 
-    GOSSAMER_DATA=... python benchmarks/cora_sparsity.py --seeds 10
+    GOSSAMER_DATA=... python -m benchmarks.cora_sparsity --seeds 10
 """
 
 from __future__ import annotations

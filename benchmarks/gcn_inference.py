@@ -4,7 +4,7 @@
 the same threads, and take turns in one run; their outputs are compared first. PyG is timed as it comes (the
 normalisation is computed in every call) and with `cached=True`.
 
-    python benchmarks/gcn_inference.py --threads 1 2
+    python -m benchmarks.gcn_inference --threads 1 2
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import json
 import torch
 from torch import Tensor, nn
 
-from gcn_training import PyGGCN
+from benchmarks.gcn_training import PyGGCN
+from benchmarks.timing import interleave
 from gossamer.graph import power_law
 from gossamer.models.graph import GCN
-from timing import interleave
 
 
 def copy_weights(source: GCN, target: PyGGCN) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         calls = {"gossamer": lambda: predict(ours, x, graph)}
         calls |= {name: lambda peer=peer: predict(peer, x, edge_index) for name, peer in peers.items()}
-        times = interleave(calls, seconds=options.seconds, least=5, warm=1)
+        times = interleave(calls, seconds=options.seconds)
         mine, theirs, cached = times["gossamer"], times["pyg"], times["pyg cached"]
         row = {
             "nodes": graph.num_nodes,

@@ -4,7 +4,7 @@ An epoch is forward, loss, backward and one step of Adam. Both networks get the 
 dropout, optimiser and threads, and take turns in one run. PyG is timed as it comes (the normalisation is computed
 in every call) and with `cached=True`.
 
-    GOSSAMER_DATA=... python benchmarks/gcn_training.py --threads 1 2
+    GOSSAMER_DATA=... python -m benchmarks.gcn_training --threads 1 2
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
+from benchmarks.timing import interleave
 from gossamer.models.graph import GCN
 from gossamer.tasks import datasets
-from timing import interleave
 
 
 class PyGGCN(nn.Module):

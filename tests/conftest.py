@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 # Property tests are not timed: the first example pays for imports, and machines differ.
 settings.register_profile("untimed", deadline=None, max_examples=40)

@@ -16,7 +16,7 @@ namespace {
 
 enum class Weight { one, own, by_edge };
 
-constexpr int kAhead = 6;  // entries between a fetch and its use
+constexpr int kAhead = 12;  // entries between a fetch and its use
 constexpr int kMost = kRegisters / 2;
 
 // The columns that one pass computes: vector k starts at `first` + k W, the last one at `last`.
@@ -27,7 +27,7 @@ struct Columns {
 };
 
 template <int W, int N, Weight weight, class Index>
-void sum_rows(const Aggregate& a, Place from, Place to, Columns c, float* carry, int& bad) {
+void sum_rows(const Aggregate& a, Place from, Place to, Columns c, float* carry) {
   const auto* indices = static_cast<const Index*>(a.graph.indices);
   const auto* edge = static_cast<const Index*>(a.edge);
   const std::int64_t stride = a.heads * a.features;
@@ -36,9 +36,7 @@ void sum_rows(const Aggregate& a, Place from, Place to, Columns c, float* carry,
   const float* x = a.x + start;
   const float* weights = a.weights + c.head;
   const std::int64_t heads = a.heads;
-  const std::int64_t columns = a.graph.columns;
   const std::int64_t fetchable = a.graph.entries - kAhead;
-  int outside = 0;
   for (std::int64_t row = from.row; row <= to.row; ++row) {
     const std::int64_t begin = larger(a.graph.indptr[row], from.entry);
     const std::int64_t end = row < to.row ? a.graph.indptr[row + 1] : to.entry;
@@ -49,7 +47,7 @@ void sum_rows(const Aggregate& a, Place from, Place to, Columns c, float* carry,
         const char* next = reinterpret_cast<const char*>(x + static_cast<std::int64_t>(indices[e + kAhead]) * stride);
         for (int line = 0; line < N * W * 4; line += 64) __builtin_prefetch(next + line);
       }
-      const float* source = x + watched(indices[e], columns, outside) * stride;
+      const float* source = x + static_cast<std::int64_t>(indices[e]) * stride;
       if constexpr (weight == Weight::one) {
         GOSSAMER_UNROLL
         for (int k = 0; k < N - 1; ++k) sum[k] += load<W>(source + k * W);
@@ -67,22 +65,21 @@ void sum_rows(const Aggregate& a, Place from, Place to, Columns c, float* carry,
     for (int k = 0; k < N - 1; ++k) store<W>(out + k * W, sum[k]);
     store<W>(out + tail, sum[N - 1]);
   }
-  bad |= outside;
 }
 
 template <int W, int N, Weight weight, class Index>
-void choose_count(int count, const Aggregate& a, Place from, Place to, Columns c, float* carry, int& bad) {
+void choose_count(int count, const Aggregate& a, Place from, Place to, Columns c, float* carry) {
   if constexpr (N > 1) {
-    if (count < N) return choose_count<W, N - 1, weight, Index>(count, a, from, to, c, carry, bad);
+    if (count < N) return choose_count<W, N - 1, weight, Index>(count, a, from, to, c, carry);
   }
-  sum_rows<W, N, weight, Index>(a, from, to, c, carry, bad);
+  sum_rows<W, N, weight, Index>(a, from, to, c, carry);
 }
 
 // Covers the columns of one head with vectors of W lanes, or of fewer where a head is narrower than W.
 template <int W, Weight weight, class Index>
-void cover(const Aggregate& a, Place from, Place to, std::int64_t head, float* carry, int& bad) {
+void cover(const Aggregate& a, Place from, Place to, std::int64_t head, float* carry) {
   if constexpr (W > 1) {
-    if (a.features < W) return cover<(W > 4 ? W / 2 : 1), weight, Index>(a, from, to, head, carry, bad);
+    if (a.features < W) return cover<(W > 4 ? W / 2 : 1), weight, Index>(a, from, to, head, carry);
   }
   constexpr int most = W == kLanes ? kMost : (W > 1 ? 2 : 3);
   const std::int64_t vectors = ceil_div(a.features, W);
@@ -91,22 +88,28 @@ void cover(const Aggregate& a, Place from, Place to, std::int64_t head, float* c
   for (std::int64_t v = 0; v < vectors; v += each) {
     const int count = static_cast<int>(smaller(each, vectors - v));
     const Columns c{head, v * W, smaller((v + count) * W, a.features) - W};
-    choose_count<W, most, weight, Index>(count, a, from, to, c, carry, bad);
+    choose_count<W, most, weight, Index>(count, a, from, to, c, carry);
   }
 }
 
 template <Weight weight, class Index>
-int piece(const Aggregate& a, Place from, Place to, float* carry) {
-  int bad = 0;
-  for (std::int64_t head = 0; head < a.heads; ++head) cover<kLanes, weight, Index>(a, from, to, head, carry, bad);
-  return bad;
+void piece(const Aggregate& a, Place from, Place to, float* carry) {
+  for (std::int64_t head = 0; head < a.heads; ++head) cover<kLanes, weight, Index>(a, from, to, head, carry);
 }
 
+// Sums one piece; returns false where an index is out of range.
 template <class Index>
-int any_weight(const Aggregate& a, Place from, Place to, float* carry) {
-  if (a.weights == nullptr) return piece<Weight::one, Index>(a, from, to, carry);
-  if (a.edge == nullptr) return piece<Weight::own, Index>(a, from, to, carry);
-  return piece<Weight::by_edge, Index>(a, from, to, carry);
+bool any_weight(const Aggregate& a, Place from, Place to, float* carry) {
+  const auto* indices = static_cast<const Index*>(a.graph.indices);
+  if (!all_inside(indices + from.entry, to.entry - from.entry, a.graph.columns)) return false;
+  if (a.weights == nullptr) {
+    piece<Weight::one, Index>(a, from, to, carry);
+  } else if (a.edge == nullptr) {
+    piece<Weight::own, Index>(a, from, to, carry);
+  } else {
+    piece<Weight::by_edge, Index>(a, from, to, carry);
+  }
+  return true;
 }
 
 }  // namespace
@@ -130,10 +133,11 @@ bool aggregate(const Aggregate& a, float* scratch) {
     for (std::int64_t i = 0; i < pieces; ++i) {
       const Place from = place_at(a.graph, i * steps), to = place_at(a.graph, (i + 1) * steps);
       float* carry = scratch + i * width;
-      bad |= a.graph.index_bytes == 4 ? any_weight<std::int32_t>(a, from, to, carry)
-                                      : any_weight<std::int64_t>(a, from, to, carry);
+      bad |= a.graph.index_bytes == 4 ? !any_weight<std::int32_t>(a, from, to, carry)
+                                      : !any_weight<std::int64_t>(a, from, to, carry);
     }
   }
+  if (bad) return false;
   const FlushSubnormals flush;
   for (std::int64_t i = 1; i < pieces; ++i) {
     const Place from = place_at(a.graph, i * steps);
@@ -142,7 +146,7 @@ bool aggregate(const Aggregate& a, float* scratch) {
     const float* part = scratch + i * width;
     for (std::int64_t k = 0; k < width; ++k) out[k] += part[k];
   }
-  return bad == 0;
+  return true;
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

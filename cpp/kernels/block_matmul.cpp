@@ -18,17 +18,15 @@ constexpr std::int64_t kPanelBytes = 384 * 1024;            // of panels that st
 
 // The sums of one block for N examples, on top of its 16 biases: `out` is (N, 16), a row every `stride` numbers.
 template <int N, class Index>
-int block_sums(const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
-               std::int64_t stride) {
+void block_sums(const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
+                std::int64_t stride) {
   const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  const std::int64_t columns = p.pattern.columns;
   constexpr int chains = N * kParts >= 4 ? 1 : 4 / (N * kParts);  // enough sums to hide the latency of an addition
   std::int64_t e = p.pattern.indptr[block];
   const std::int64_t end = p.pattern.indptr[block + 1];
   vec<kLanes> sum[chains][N][kParts] = {};
-  int bad = 0;
   const auto add = [&](std::int64_t at, vec<kLanes>(&to)[N][kParts]) __attribute__((always_inline)) {
-    const float* x = panel + watched(indices[at], columns, bad) * N;
+    const float* x = panel + static_cast<std::int64_t>(indices[at]) * N;
     const float* w = p.values + at * kRows;
     GOSSAMER_UNROLL
     for (int s = 0; s < kParts; ++s) {
@@ -52,35 +50,35 @@ int block_sums(const Product& p, std::int64_t block, const float* panel, const f
       store<kLanes>(out + b * stride + s * kLanes, total + load<kLanes>(bias + s * kLanes));
     }
   }
-  return bad;
 }
 
 template <int N, class Index>
-int choose_count(int count, const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
+void choose_count(int count, const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
                  std::int64_t stride) {
   if constexpr (N > 1) {
     if (count < N) return choose_count<N - 1, Index>(count, p, block, panel, bias, out, stride);
   }
-  return block_sums<N, Index>(p, block, panel, bias, out, stride);
+  block_sums<N, Index>(p, block, panel, bias, out, stride);
 }
 
-// Multiplies one block with the panels of the examples [start, stop).
+// Multiplies one block with the panels of the examples [start, stop); returns false where a column is out of range.
 template <class Index>
-int multiply(const Product& p, bool by_example, std::int64_t block, std::int64_t start, std::int64_t stop,
-             const float* panels) {
+bool multiply(const Product& p, bool by_example, std::int64_t block, std::int64_t start, std::int64_t stop,
+              const float* panels) {
+  const std::int64_t begin = p.pattern.indptr[block], end = p.pattern.indptr[block + 1];
+  if (!all_inside(static_cast<const Index*>(p.pattern.indices) + begin, end - begin, p.pattern.columns)) return false;
   const std::int64_t row = block * kRows, rows = smaller(kRows, p.outputs - row);
   alignas(64) float bias[kRows] = {};
   if (p.bias != nullptr) __builtin_memcpy(bias, p.bias + row, rows * sizeof(float));
-  int bad = 0;
   for (std::int64_t b = start; b < stop; b += kExamples) {
     const int count = static_cast<int>(smaller<std::int64_t>(kExamples, stop - b));
     const float* panel = panels + (b - start) * p.pattern.columns;
     if (by_example && rows == kRows) {
-      bad |= choose_count<kExamples, Index>(count, p, block, panel, bias, p.out + b * p.outputs + row, p.outputs);
+      choose_count<kExamples, Index>(count, p, block, panel, bias, p.out + b * p.outputs + row, p.outputs);
       continue;
     }
     alignas(64) float sums[kExamples * kRows];
-    bad |= choose_count<kExamples, Index>(count, p, block, panel, bias, sums, kRows);
+    choose_count<kExamples, Index>(count, p, block, panel, bias, sums, kRows);
     if (by_example) {
       for (int i = 0; i < count; ++i)
         __builtin_memcpy(p.out + (b + i) * p.outputs + row, sums + i * kRows, rows * sizeof(float));
@@ -88,7 +86,7 @@ int multiply(const Product& p, bool by_example, std::int64_t block, std::int64_t
       transpose(p.out + row * p.batch + b, p.batch, sums, kRows, count, rows);
     }
   }
-  return bad;
+  return true;
 }
 
 // Lays out the columns [from, to) of `count` examples as a panel.
@@ -112,7 +110,7 @@ std::int64_t group_size(const Product& p) {
 template <class Index>
 bool run(const Product& p, bool by_example, float* panels) {
   const std::int64_t columns = p.pattern.columns, group = group_size(p);
-  const bool many = p.threads > 1 && p.pattern.entries * p.batch > 4096;
+  [[maybe_unused]] const bool many = p.threads > 1 && p.pattern.entries * p.batch > 4096;
   int bad = 0;
 #pragma omp parallel num_threads(p.threads) reduction(| : bad) if (many)
   {
@@ -126,7 +124,7 @@ bool run(const Product& p, bool by_example, float* panels) {
                   panels + (b - start) * columns);
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t block = 0; block < p.pattern.rows; ++block)
-        bad |= multiply<Index>(p, by_example, block, start, stop, panels);
+        bad |= !multiply<Index>(p, by_example, block, start, stop, panels);
     }
   }
   return bad == 0;

@@ -2,8 +2,7 @@
 //
 // A tile of the batch is laid out as a panel, (columns, tile), that stays in the second-level cache while all rows of
 // the matrix walk over it; the sum of one row and tile stays in registers. By example, the panel is the transpose of
-// the tile, made on the way in, and 16 rows of results at a time are turned back on the way out. A batch of one needs
-// neither: it is a dot product a row.
+// the tile, made on the way in, and 16 rows of results at a time are turned back on the way out.
 #include "kernels.hpp"
 #include "transpose_tile.hpp"
 #include "vector.hpp"
@@ -11,18 +10,16 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr std::int64_t kRows = 16;           // rows whose results are turned back together
-constexpr int kVectors = kRegisters / 8; // vectors of the batch that one walk serves
+constexpr std::int64_t kRows = 16;  // rows whose results are turned back together
+constexpr int kVectors = 4;         // vectors of the batch that one walk serves
 constexpr std::int64_t kTile = kVectors * kLanes;
 
 // Sums of rows [from, to) over one panel: `out` is (to - from, N W).
 template <int W, int N, class Index>
-int walk(const Product& p, std::int64_t from, std::int64_t to, const float* panel, std::int64_t panel_stride,
-         float* out, std::int64_t out_stride) {
+void walk(const Product& p, std::int64_t from, std::int64_t to, const float* panel, float* out,
+          std::int64_t out_stride) {
   const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  const std::int64_t columns = p.pattern.columns;
   constexpr int chains = N >= 4 ? 1 : 4 / N;  // enough independent sums to hide the latency of an addition
-  int bad = 0;
   for (std::int64_t row = from; row < to; ++row) {
     std::int64_t e = p.pattern.indptr[row];
     const std::int64_t end = p.pattern.indptr[row + 1];
@@ -30,14 +27,14 @@ int walk(const Product& p, std::int64_t from, std::int64_t to, const float* pane
     for (; e + chains <= end; e += chains) {
       GOSSAMER_UNROLL
       for (int j = 0; j < chains; ++j) {
-        const float* x = panel + watched(indices[e + j], columns, bad) * panel_stride;
+        const float* x = panel + static_cast<std::int64_t>(indices[e + j]) * (W * N);
         const float w = p.values[e + j];
         GOSSAMER_UNROLL
         for (int k = 0; k < N; ++k) sum[j][k] += w * load<W>(x + k * W);
       }
     }
     for (; e < end; ++e) {
-      const float* x = panel + watched(indices[e], columns, bad) * panel_stride;
+      const float* x = panel + static_cast<std::int64_t>(indices[e]) * (W * N);
       GOSSAMER_UNROLL
       for (int k = 0; k < N; ++k) sum[0][k] += p.values[e] * load<W>(x + k * W);
     }
@@ -49,50 +46,25 @@ int walk(const Product& p, std::int64_t from, std::int64_t to, const float* pane
       store<W>(out + (row - from) * out_stride + k * W, sum[0][k] + bias);
     }
   }
-  return bad;
 }
 
-template <class Index>
-int walk_any(std::int64_t width, const Product& p, std::int64_t from, std::int64_t to, const float* panel,
-             std::int64_t panel_stride, float* out, std::int64_t out_stride) {
-  if (width == kTile) return walk<kLanes, kVectors, Index>(p, from, to, panel, panel_stride, out, out_stride);
-  if constexpr (kVectors > 2) {
-    if (width == 2 * kLanes) return walk<kLanes, 2, Index>(p, from, to, panel, panel_stride, out, out_stride);
+// Walks with vectors of W lanes, N of them, or with the half of both that makes `width`.
+template <class Index, int W = kLanes, int N = kVectors>
+void walk_any(std::int64_t width, const Product& p, std::int64_t from, std::int64_t to, const float* panel, float* out,
+             std::int64_t out_stride) {
+  if constexpr (N > 1) {
+    if (width < W * N) return walk_any<Index, W, N / 2>(width, p, from, to, panel, out, out_stride);
+  } else if constexpr (W > 4) {
+    if (width < W) return walk_any<Index, W / 2, 1>(width, p, from, to, panel, out, out_stride);
   }
-  if constexpr (kLanes > 8) {
-    if (width == 8) return walk<8, 1, Index>(p, from, to, panel, panel_stride, out, out_stride);
-  }
-  if constexpr (kLanes > 4) {
-    if (width == 4) return walk<4, 1, Index>(p, from, to, panel, panel_stride, out, out_stride);
-  }
-  return walk<kLanes, 1, Index>(p, from, to, panel, panel_stride, out, out_stride);
+  walk<W, N, Index>(p, from, to, panel, out, out_stride);
 }
 
-// Returns the width of the panel that holds `batch` examples, at most kTile.
+// Returns the width of the panel that holds `batch` examples: a power of two from 4 to kTile.
 std::int64_t panel_width(std::int64_t batch) {
   std::int64_t width = 4;
-  while (width < kTile && width < batch) width = width < kLanes || width < 2 * kLanes ? 2 * width : kTile;
+  while (width < kTile && width < batch) width *= 2;
   return width;
-}
-
-// Dot products of rows [from, to) with one vector.
-template <class Index>
-int dots(const Product& p, std::int64_t from, std::int64_t to) {
-  const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  const std::int64_t columns = p.pattern.columns;
-  int bad = 0;
-  for (std::int64_t row = from; row < to; ++row) {
-    std::int64_t e = p.pattern.indptr[row];
-    const std::int64_t end = p.pattern.indptr[row + 1];
-    float sum[8] = {};
-    for (; e + 8 <= end; e += 8)
-      GOSSAMER_UNROLL
-      for (int j = 0; j < 8; ++j) sum[j] += p.values[e + j] * p.x[watched(indices[e + j], columns, bad)];
-    for (; e < end; ++e) sum[0] += p.values[e] * p.x[watched(indices[e], columns, bad)];
-    const float total = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-    p.out[row] = total + (p.bias == nullptr ? 0.0f : p.bias[row]);
-  }
-  return bad;
 }
 
 // Lays out the columns [from, to) of a tile of `count` examples as a panel; lanes beyond the batch are zero.
@@ -107,45 +79,52 @@ void lay_out(const Product& p, bool by_example, std::int64_t first, std::int64_t
   }
 }
 
-// Multiplies 16 rows with one panel and writes what the output has room for.
+// Multiplies the rows [row, row + 16) with one panel and writes what the output has room for.
 template <class Index>
-int multiply(const Product& p, bool by_example, std::int64_t row, std::int64_t first, std::int64_t count,
-             std::int64_t width, const float* panel) {
+void multiply(const Product& p, bool by_example, std::int64_t row, std::int64_t first, std::int64_t count,
+              std::int64_t width, const float* panel) {
   const std::int64_t rows = smaller(kRows, p.outputs - row);
-  if (!by_example && count == width)
-    return walk_any<Index>(width, p, row, row + rows, panel, width, p.out + row * p.batch + first, p.batch);
+  if (!by_example && count == width) {
+    walk_any<Index>(width, p, row, row + rows, panel, p.out + row * p.batch + first, p.batch);
+    return;
+  }
   alignas(64) float tile[kRows * kTile];
-  const int bad = walk_any<Index>(width, p, row, row + rows, panel, width, tile, width);
+  walk_any<Index>(width, p, row, row + rows, panel, tile, width);
   if (by_example) {
     transpose(p.out + first * p.outputs + row, p.outputs, tile, width, rows, count);
   } else {
     for (std::int64_t i = 0; i < rows; ++i)
       __builtin_memcpy(p.out + (row + i) * p.batch + first, tile + i * width, count * sizeof(float));
   }
-  return bad;
+}
+
+// Says whether the indices of the rows [row, row + 16) are in range.
+template <class Index>
+bool sound(const Product& p, std::int64_t row) {
+  const std::int64_t begin = p.pattern.indptr[row], end = p.pattern.indptr[smaller(row + kRows, p.outputs)];
+  return all_inside(static_cast<const Index*>(p.pattern.indices) + begin, end - begin, p.pattern.columns);
 }
 
 template <class Index>
 bool run(const Product& p, bool by_example, float* panel) {
   const std::int64_t columns = p.pattern.columns;
-  const bool many = p.threads > 1 && p.pattern.entries * p.batch > 65536;
+  [[maybe_unused]] const bool many = p.threads > 1 && p.pattern.entries * p.batch > 65536;
   int bad = 0;
 #pragma omp parallel num_threads(p.threads) reduction(| : bad) if (many)
   {
     const FlushSubnormals flush;
-    if (p.batch == 1) {
-#pragma omp for schedule(dynamic, 4)
-      for (std::int64_t row = 0; row < p.outputs; row += kRows)
-        bad |= dots<Index>(p, row, smaller(row + kRows, p.outputs));
-    } else {
-      for (std::int64_t first = 0; first < p.batch; first += kTile) {
-        const std::int64_t count = smaller(kTile, p.batch - first), width = panel_width(count);
+    for (std::int64_t first = 0; first < p.batch; first += kTile) {
+      const std::int64_t count = smaller(kTile, p.batch - first), width = panel_width(count);
 #pragma omp for schedule(static)
-        for (std::int64_t c = 0; c < columns; c += kRows)
-          lay_out(p, by_example, first, count, width, c, smaller(c + kRows, columns), panel);
+      for (std::int64_t c = 0; c < columns; c += kRows)
+        lay_out(p, by_example, first, count, width, c, smaller(c + kRows, columns), panel);
 #pragma omp for schedule(dynamic, 1)
-        for (std::int64_t row = 0; row < p.outputs; row += kRows)
-          bad |= multiply<Index>(p, by_example, row, first, count, width, panel);
+      for (std::int64_t row = 0; row < p.outputs; row += kRows) {
+        if (sound<Index>(p, row)) {
+          multiply<Index>(p, by_example, row, first, count, width, panel);
+        } else {
+          bad = 1;
+        }
       }
     }
   }
@@ -154,8 +133,8 @@ bool run(const Product& p, bool by_example, float* panel) {
 
 }  // namespace
 
-std::size_t csr_scratch(const Product& p, bool) {
-  return p.batch == 1 ? 0 : static_cast<std::size_t>(p.pattern.columns * panel_width(p.batch));
+std::size_t csr_scratch(const Product& p) {
+  return static_cast<std::size_t>(p.pattern.columns * panel_width(p.batch));
 }
 
 bool csr(const Product& p, bool by_example, float* scratch) {

@@ -10,7 +10,7 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr int kAhead = 6;  // entries between a fetch and its use
+constexpr int kAhead = 12;  // entries between a fetch and its use
 constexpr int kMost = kRegisters / 4;
 
 // The columns that one pass multiplies: vector k starts at `first` + k W, the last one at `last`.
@@ -31,7 +31,7 @@ typename vector_of<W>::mask fresh_lanes(Columns c) {
 }
 
 template <int W, int N, class Index>
-void dot_rows(const EdgeDot& a, Place from, Place to, Columns c, int& bad) {
+void dot_rows(const EdgeDot& a, Place from, Place to, Columns c) {
   const auto* indices = static_cast<const Index*>(a.graph.indices);
   const std::int64_t stride = a.heads * a.features;
   const std::int64_t start = c.head * a.features + c.first;
@@ -39,7 +39,6 @@ void dot_rows(const EdgeDot& a, Place from, Place to, Columns c, int& bad) {
   const float* right = a.right + start;
   const std::int64_t fetchable = a.graph.entries - kAhead;
   const auto fresh = fresh_lanes<W, N>(c);
-  int outside = 0;
   for (std::int64_t row = from.row; row <= to.row; ++row) {
     const std::int64_t begin = larger(a.graph.indptr[row], from.entry);
     const std::int64_t end = row < to.row ? a.graph.indptr[row + 1] : to.entry;
@@ -54,7 +53,7 @@ void dot_rows(const EdgeDot& a, Place from, Place to, Columns c, int& bad) {
         const char* next = reinterpret_cast<const char*>(right + static_cast<std::int64_t>(indices[e + kAhead]) * stride);
         for (int line = 0; line < N * W * 4; line += 64) __builtin_prefetch(next + line);
       }
-      const float* other = right + watched(indices[e], a.graph.columns, outside) * stride;
+      const float* other = right + static_cast<std::int64_t>(indices[e]) * stride;
       vec<W> sum = left[N - 1] * (fresh ? load<W>(other + tail) : vec<W>{});
       GOSSAMER_UNROLL
       for (int k = 0; k < N - 1; ++k) sum += left[k] * load<W>(other + k * W);
@@ -62,22 +61,21 @@ void dot_rows(const EdgeDot& a, Place from, Place to, Columns c, int& bad) {
       *out = lane_sum<W>(sum) + (c.first == 0 ? 0.0f : *out);
     }
   }
-  bad |= outside;
 }
 
 template <int W, int N, class Index>
-void choose_count(int count, const EdgeDot& a, Place from, Place to, Columns c, int& bad) {
+void choose_count(int count, const EdgeDot& a, Place from, Place to, Columns c) {
   if constexpr (N > 1) {
-    if (count < N) return choose_count<W, N - 1, Index>(count, a, from, to, c, bad);
+    if (count < N) return choose_count<W, N - 1, Index>(count, a, from, to, c);
   }
-  dot_rows<W, N, Index>(a, from, to, c, bad);
+  dot_rows<W, N, Index>(a, from, to, c);
 }
 
 // Covers the columns of one head with vectors of W lanes, or of fewer where a head is narrower than W.
 template <int W, class Index>
-void cover(const EdgeDot& a, Place from, Place to, std::int64_t head, int& bad) {
+void cover(const EdgeDot& a, Place from, Place to, std::int64_t head) {
   if constexpr (W > 1) {
-    if (a.features < W) return cover<(W > 4 ? W / 2 : 1), Index>(a, from, to, head, bad);
+    if (a.features < W) return cover<(W > 4 ? W / 2 : 1), Index>(a, from, to, head);
   }
   constexpr int most = W == kLanes ? kMost : (W > 1 ? 2 : 3);
   const std::int64_t vectors = ceil_div(a.features, W);
@@ -85,15 +83,17 @@ void cover(const EdgeDot& a, Place from, Place to, std::int64_t head, int& bad) 
   for (std::int64_t v = 0; v < vectors; v += each) {
     const int count = static_cast<int>(smaller(each, vectors - v));
     const Columns c{head, v * W, smaller((v + count) * W, a.features) - W};
-    choose_count<W, most, Index>(count, a, from, to, c, bad);
+    choose_count<W, most, Index>(count, a, from, to, c);
   }
 }
 
+// Multiplies one piece; returns false where an index is out of range.
 template <class Index>
-int piece(const EdgeDot& a, Place from, Place to) {
-  int bad = 0;
-  for (std::int64_t head = 0; head < a.heads; ++head) cover<kLanes, Index>(a, from, to, head, bad);
-  return bad;
+bool piece(const EdgeDot& a, Place from, Place to) {
+  const auto* indices = static_cast<const Index*>(a.graph.indices);
+  if (!all_inside(indices + from.entry, to.entry - from.entry, a.graph.columns)) return false;
+  for (std::int64_t head = 0; head < a.heads; ++head) cover<kLanes, Index>(a, from, to, head);
+  return true;
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ bool edge_dot(const EdgeDot& a) {
 #pragma omp for schedule(dynamic, 1)
     for (std::int64_t i = 0; i < pieces; ++i) {
       const Place from = place_at(a.graph, i * steps), to = place_at(a.graph, (i + 1) * steps);
-      bad |= a.graph.index_bytes == 4 ? piece<std::int32_t>(a, from, to) : piece<std::int64_t>(a, from, to);
+      bad |= a.graph.index_bytes == 4 ? !piece<std::int32_t>(a, from, to) : !piece<std::int64_t>(a, from, to);
     }
   }
   return bad == 0;

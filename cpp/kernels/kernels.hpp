@@ -50,7 +50,8 @@ struct EdgeDot {
   int threads;
 };
 
-// out = W x + bias for a sparse W of `pattern` and `values`; see csr_matmul.cpp and block_matmul.cpp.
+// out = W x + bias for a sparse W of `pattern` and `values`; see csr_matmul.cpp and block_matmul.cpp. By example means one row an
+// example, the layout of a linear layer.
 struct Product {
   Pattern pattern;      // of blocks of 16 rows: `rows` counts blocks
   std::int64_t outputs; // rows of W
@@ -68,7 +69,7 @@ struct Kernels {
   std::size_t (*aggregate_scratch)(const Aggregate&);
   bool (*aggregate)(const Aggregate&, float* scratch);
   bool (*edge_dot)(const EdgeDot&);
-  std::size_t (*csr_scratch)(const Product&, bool by_example);
+  std::size_t (*csr_scratch)(const Product&);
   bool (*csr)(const Product&, bool by_example, float* scratch);
   std::size_t (*block_scratch)(const Product&);
   bool (*block)(const Product&, bool by_example, float* scratch);

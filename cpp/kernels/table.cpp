@@ -9,7 +9,7 @@ namespace gossamer::GOSSAMER_ISA {
 std::size_t aggregate_scratch(const Aggregate&);
 bool aggregate(const Aggregate&, float*);
 bool edge_dot(const EdgeDot&);
-std::size_t csr_scratch(const Product&, bool);
+std::size_t csr_scratch(const Product&);
 bool csr(const Product&, bool, float*);
 std::size_t block_scratch(const Product&);
 bool block(const Product&, bool, float*);

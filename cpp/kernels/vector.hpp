@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -111,16 +112,15 @@ class FlushSubnormals {
   FlushSubnormals& operator=(const FlushSubnormals&) = delete;
 };
 
-// Returns an index that is safe to read at, and notes in `bad` whether it had to be replaced. Without a branch: the
-// empty statement keeps the compiler from turning one into two copies of the loop around it.
+// Says whether all indices lie in [0, bound). Asked once for many entries: a handful of vector instructions.
 template <class Index>
-GOSSAMER_INLINE std::int64_t watched(Index index, std::int64_t bound, int& bad) {
-  const std::int64_t wide = index;
-  const bool inside = static_cast<std::uint64_t>(wide) < static_cast<std::uint64_t>(bound);
-  std::int64_t keep = -static_cast<std::int64_t>(inside);
-  asm("" : "+r"(keep));
-  bad |= static_cast<int>(~keep);
-  return wide & keep;
+GOSSAMER_INLINE bool all_inside(const Index* indices, std::int64_t count, std::int64_t bound) {
+  using Unsigned = std::conditional_t<sizeof(Index) == 4, std::uint32_t, std::uint64_t>;
+  constexpr std::int64_t most = sizeof(Index) == 4 ? std::int64_t{1} << 31 : INT64_MAX;
+  const auto limit = static_cast<Unsigned>(smaller(bound, most));
+  Unsigned outside = 0;  // a negative index is a large unsigned one
+  for (std::int64_t i = 0; i < count; ++i) outside |= static_cast<Unsigned>(static_cast<Unsigned>(indices[i]) >= limit);
+  return outside == 0;
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

@@ -136,7 +136,7 @@ def test_unknown_options_bring_the_nearest(alone):
         datasets.task("csbm", per_clas=3)
     with pytest.raises(SettingError, match=r"unknown option of digits 'batchsize'; did you mean 'batch_size'"):
         datasets.task("digits", batchsize=3)
-    with pytest.raises(SettingError, match="columns is for edge lists"):
+    with pytest.raises(SettingError, match="columns and string_ids are for edge lists"):
         datasets.read("csbm", columns=("source", "target"))
 
 

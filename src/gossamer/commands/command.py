@@ -74,6 +74,11 @@ def _listed(values: tuple[Any, ...]) -> str:
 
 
 Fractions = Annotated[tuple[float, ...], option("A,B,...", numbers(float, "a number, as in 0.5,0.9"), _listed)]
+MaybeColumns = Annotated[
+    tuple[str, ...] | None,
+    option("NAME,NAME,...", lambda text: tuple(part.strip() for part in text.split(","))),
+    arg(help_behavior_hint=""),
+]
 Seeds = Annotated[tuple[int, ...], option("A,B,...", numbers(int, "a whole number, as in 0,1,2"), _listed)]
 Whole = Annotated[int, option("N", number(int, "a whole number"), str)]
 MaybeWhole = Annotated[int | None, option("N", number(int, "a whole number")), arg(help_behavior_hint="")]

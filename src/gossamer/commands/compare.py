@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import Fractions, MaybeNumber, MaybeWhole, Seeds
+from gossamer.commands.command import Fractions, MaybeColumns, MaybeNumber, MaybeWhole, Seeds
 from gossamer.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -35,20 +35,25 @@ class Compare:
     epochs: MaybeWhole = None  # epochs each cell trains (default: the network's own)
     learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
+    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
+    columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
+    string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
     def run(self, console: Console) -> dict[str, Any]:
         """Runs what is missing, prints the table, and returns the content of run.json."""
         from gossamer import report
         from gossamer.commands import inputs
         from gossamer.compression import compare, parse_methods
-        from gossamer.tasks import datasets
 
         inputs.check_folder(self.out)
+        inputs.use_threads(self.threads)
         methods = parse_methods(self.methods)
         training = inputs.training(
             self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
         )
-        task = functools.cache(lambda seed: datasets.task(self.data, seed=seed))
+        task = functools.cache(
+            lambda seed: inputs.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids)
+        )
         first = self.seeds[0] if self.seeds else 0
         inputs.network(self.model, task(first))  # a wrong argument is found before anything trains
         frontier = compare(

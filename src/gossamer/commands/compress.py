@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import MaybeNumber, MaybeText, MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybeNumber, MaybeText, MaybeWhole, Whole
 from gossamer.errors import SettingError
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Compress:
     learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
     seed: Whole = 0  # seed of weights, batches and splits
+    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
+    columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
+    string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
     def run(self, console: Console) -> dict[str, Any]:
         """Compresses, prints the table, and returns the content of run.json."""
@@ -49,12 +52,12 @@ class Compress:
         from gossamer.commands import inputs
         from gossamer.compression import compress, describe_run
         from gossamer.cost import Budget
-        from gossamer.tasks import datasets
 
         inputs.check_folder(self.out)
+        inputs.use_threads(self.threads)
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
-        task = datasets.task(self.data, seed=self.seed)
+        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
         model, training = self._start(task)
         result = compress(
             model,

@@ -6,13 +6,24 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gossamer.compression.registry import parse_named
 from gossamer.errors import FileError, SettingError
 from gossamer.models import default_training, for_task
+from gossamer.tasks import datasets
 from gossamer.tasks.task import Task
 from gossamer.train import Training
+
+
+def task(data: str, *, seed: int, columns: tuple[str, ...] | None, string_ids: bool) -> Task:
+    """Makes the task of a named data set or of an edge list.
+
+    Raises:
+        DataError, FileError, SettingError: As `datasets.task`.
+    """
+    return datasets.task(data, seed=seed, columns=columns, string_ids=string_ids or None)
 
 
 def zoo(text: str) -> tuple[str, dict[str, Any]]:
@@ -62,3 +73,16 @@ def check_folder(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise FileError(f"{folder}: cannot be written, {nearest} is no writable folder; choose another --out")
+
+
+def use_threads(threads: int | None) -> None:
+    """Makes this process compute with so many threads; None leaves PyTorch's choice.
+
+    Raises:
+        SettingError: Fewer than 1.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise SettingError(f"--threads is {threads}; expected at least 1")
+    torch.set_num_threads(threads)

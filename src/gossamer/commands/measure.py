@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybeWhole, Whole
 from gossamer.report import units
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Measure:
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
     threads: MaybeWhole = None  # threads to time with (default: PyTorch's own)
     seed: Whole = 0  # seed of the split
+    columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
+    string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
     def run(self, console: Console) -> dict[str, Any]:
         """Measures, prints a table, and returns `{"costs": {variant: cost}, "quality": ...}`."""
@@ -46,10 +48,10 @@ class Measure:
         from rich.table import Table
 
         from gossamer import machine
+        from gossamer.commands import inputs
         from gossamer.cost import measure
-        from gossamer.tasks import datasets
 
-        task = datasets.task(self.data, seed=self.seed)
+        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
         variants, quality = self._variants(task)
         costs = {
             name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()

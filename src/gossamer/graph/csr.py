@@ -123,7 +123,8 @@ class CSR:
     def rows(self) -> Tensor:
         """(nnz,) the row of each entry, int64; computed once."""
         if "rows" not in self._derived:
-            self._derived["rows"] = torch.repeat_interleave(self.indptr.diff(), output_size=self.nnz)
+            with torch.inference_mode(False):  # what is kept must serve training too
+                self._derived["rows"] = torch.repeat_interleave(self.indptr.diff(), output_size=self.nnz)
         rows: Tensor = self._derived["rows"]
         return rows
 
@@ -131,7 +132,8 @@ class CSR:
     def transpose(self) -> Transpose:
         """The structure of the transpose, and the place here of each of its entries; computed once."""
         if "transpose" not in self._derived:
-            self._derived["transpose"] = transpose_csr(self.indptr, self.indices, self.shape[1])
+            with torch.inference_mode(False):  # as for the rows
+                self._derived["transpose"] = transpose_csr(self.indptr, self.indices, self.shape[1])
         transpose: Transpose = self._derived["transpose"]
         return transpose
 

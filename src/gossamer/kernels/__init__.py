@@ -3,6 +3,8 @@
 from gossamer.kernels import native as native
 from gossamer.kernels.aggregate import aggregate as aggregate
 from gossamer.kernels.aggregate import aggregate_reference as aggregate_reference
+from gossamer.kernels.aggregate import edge_dot as edge_dot
+from gossamer.kernels.aggregate import edge_dot_reference as edge_dot_reference
 from gossamer.kernels.block_matmul import Blocks as Blocks
 from gossamer.kernels.block_matmul import block_linear as block_linear
 from gossamer.kernels.block_matmul import block_linear_reference as block_linear_reference
@@ -34,6 +36,8 @@ __all__ = [
     "csr_linear_reference",
     "csr_matmul",
     "csr_matmul_reference",
+    "edge_dot",
+    "edge_dot_reference",
     "from_blocks",
     "native",
     "to_blocks",

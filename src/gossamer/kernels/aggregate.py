@@ -12,6 +12,7 @@ Inside, a graph is held in both directions, and `edge` says where the weight of 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -65,14 +66,62 @@ def aggregate(
         if weights.shape not in (indices.shape, (*indices.shape, x.shape[1])) or (weights.dim() == 2 and x.dim() == 2):
             heads = f" or ({indices.shape[0]}, {x.shape[1]})" if x.dim() == 3 else ""
             raise DataError(f"weights: expected shape ({indices.shape[0]},){heads}, found {describe(weights)}")
+    back = _checked_transpose(transpose, indices, x.shape[0])
+    return AGGREGATE(indptr, indices, x, weights, None, *back)  # type: ignore[no-any-return]
+
+
+def edge_dot(
+    indptr: Tensor,
+    indices: Tensor,
+    left: Tensor,
+    right: Tensor,
+    *,
+    heads: bool = False,
+    transpose: Transpose | None = None,
+) -> Tensor:
+    """Returns `left[i] · right[indices[e]]` for every entry `e` of every row `i`: a dense product, sampled.
+
+    Args:
+        indptr: (R + 1,) int64, never falling from 0 to E; the caller's word (`check_csr`).
+        indices: (E,) int32 or int64 in [0, M).
+        left: (R, F) or (R, H, F), floating point.
+        right: (M, F) or (M, H, F), with the dtype of `left`.
+        heads: One product a head instead of one an entry; needs (R, H, F).
+        transpose: What `transpose_csr(indptr, indices, M)` returns. Without it, a backward pass builds it anew.
+
+    Returns:
+        (E,), or (E, H) with `heads`.
+
+    Raises:
+        DataError: An argument has the wrong dtype, shape or device, or an index is out of range.
+
+    >>> edge_dot(torch.tensor([0, 2]), torch.tensor([0, 1]), torch.tensor([[2.0]]), torch.tensor([[3.0], [5.0]]))
+    tensor([ 6., 10.])
+    """
+    check_pattern(indptr, indices)
+    check_float(left, "left")
+    check_float(right, "right")
+    check_device(indptr, left, "left")
+    check_device(indptr, right, "right")
+    dimensions = (3,) if heads else (2, 3)
+    if left.dim() not in dimensions or left.shape[0] != indptr.shape[0] - 1:
+        wanted = "(rows, heads, features)" if heads else "(rows, features) or (rows, heads, features)"
+        raise DataError(f"left: expected shape {wanted} for {indptr.shape[0] - 1} rows, found {describe(left)}")
+    if right.dtype is not left.dtype or right.shape[1:] != left.shape[1:]:
+        raise DataError(f"right: expected the dtype and features of left, {describe(left)}, found {describe(right)}")
+    back = _checked_transpose(transpose, indices, right.shape[0])
+    return EDGE_DOT(indptr, indices, left, right, heads, *back)  # type: ignore[no-any-return]
+
+
+def _checked_transpose(transpose: Transpose | None, indices: Tensor, rows: int) -> tuple[Tensor | None, ...]:
     if transpose is None:
-        return AGGREGATE(indptr, indices, x, weights)  # type: ignore[no-any-return]
-    if transpose.indptr.shape[0] != x.shape[0] + 1 or transpose.indices.shape != indices.shape:
+        return None, None, None
+    if transpose.indptr.shape[0] != rows + 1 or transpose.indices.shape != indices.shape:
         raise DataError(
-            f"transpose: expected {x.shape[0]} rows, those of x, and {indices.shape[0]} entries, "
+            f"transpose: expected {rows} rows, those of the input, and {indices.shape[0]} entries, "
             f"found {transpose.indptr.shape[0] - 1} and {transpose.indices.shape[0]}"
         )
-    return AGGREGATE(indptr, indices, x, weights, None, *transpose)  # type: ignore[no-any-return]
+    return transpose
 
 
 def aggregate_reference(
@@ -118,7 +167,7 @@ def _aggregate_cpu(
     if module is None or x.dtype is not torch.float32:
         return aggregate_reference(indptr, indices, x, weights, edge)
     out = torch.empty((indptr.shape[0] - 1, *x.shape[1:]))
-    heads = x.shape[1] if weights is not None and weights.dim() == 2 else 1
+    heads, features = _split(x, by_head=weights is not None and weights.dim() == 2)
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
     weights = None if weights is None else weights.contiguous()
     edge = None if edge is None else edge.to(indices.dtype).contiguous()
@@ -127,7 +176,7 @@ def _aggregate_cpu(
         x.shape[0],
         indices.shape[0],
         heads,
-        _width(x) // heads,
+        features,
         indices.itemsize,
         indptr.data_ptr(),
         indices.data_ptr(),
@@ -142,9 +191,9 @@ def _aggregate_cpu(
     return out
 
 
-def _width(x: Tensor) -> int:
-    """Returns the numbers that one row of `x` holds."""
-    return x.shape[1] if x.dim() == 2 else x.shape[1] * x.shape[2]
+def _split(x: Tensor, *, by_head: bool) -> tuple[int, int]:
+    """Returns (heads, features a head) of `x`; all heads count as one where they share their weights."""
+    return (x.shape[1], x.shape[2]) if by_head else (1, math.prod(x.shape[1:]))
 
 
 def _aggregate_fake(indptr: Tensor, indices: Tensor, x: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -159,7 +208,7 @@ def _edge_dot_cpu(indptr: Tensor, indices: Tensor, left: Tensor, right: Tensor, 
     module = native.kernels()
     if module is None or left.dtype is not torch.float32:
         return edge_dot_reference(indptr, indices, left, right, heads)
-    count = left.shape[1] if heads else 1
+    count, features = _split(left, by_head=heads)
     out = torch.empty((indices.shape[0], count) if heads else indices.shape)
     indptr, indices = indptr.contiguous(), indices.contiguous()
     left, right = left.contiguous(), right.contiguous()
@@ -168,7 +217,7 @@ def _edge_dot_cpu(indptr: Tensor, indices: Tensor, left: Tensor, right: Tensor, 
         right.shape[0],
         indices.shape[0],
         count,
-        _width(left) // max(count, 1),
+        features,
         indices.itemsize,
         indptr.data_ptr(),
         indices.data_ptr(),
@@ -235,9 +284,9 @@ def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return None, None, grad_left, grad_right, None, None, None, None
 
 
-_BACK = "Tensor? t_indptr=None, Tensor? t_indices=None, Tensor? t_edge=None"
+_BACK = "Tensor? t_indptr, Tensor? t_indices, Tensor? t_edge"
 AGGREGATE = register(
-    f"aggregate(Tensor indptr, Tensor indices, Tensor x, Tensor? weights=None, Tensor? edge=None, {_BACK}) -> Tensor",
+    f"aggregate(Tensor indptr, Tensor indices, Tensor x, Tensor? weights, Tensor? edge, {_BACK}) -> Tensor",
     cpu=_aggregate_cpu,
     reference=_aggregate_any,
     fake=_aggregate_fake,
@@ -245,7 +294,7 @@ AGGREGATE = register(
     save=_aggregate_save,
 )
 EDGE_DOT = register(
-    f"edge_dot(Tensor indptr, Tensor indices, Tensor left, Tensor right, bool heads=False, {_BACK}) -> Tensor",
+    f"edge_dot(Tensor indptr, Tensor indices, Tensor left, Tensor right, bool heads, {_BACK}) -> Tensor",
     cpu=_edge_dot_cpu,
     reference=_edge_dot_any,
     fake=_edge_dot_fake,

@@ -256,7 +256,7 @@ BLOCK_MATMUL = register(
     save=_save,
 )
 BLOCK_LINEAR = register(
-    f"block_linear({_PATTERN}, Tensor x, SymInt rows, Tensor? bias=None) -> Tensor",
+    f"block_linear({_PATTERN}, Tensor x, SymInt rows, Tensor? bias) -> Tensor",
     cpu=_linear_cpu,
     reference=block_linear_reference,
     fake=_linear_fake,

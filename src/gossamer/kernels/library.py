@@ -28,7 +28,8 @@ def register(
     """Defines an operator and returns its overload, `torch.ops.gossamer.<name>.default`.
 
     Args:
-        schema: Name, arguments and results in torch's schema language.
+        schema: Name, arguments and results in torch's schema language. No argument may have a default: torch
+            drops arguments that equal theirs, and gradients would be matched with the wrong ones.
         cpu: What runs on the CPU.
         reference: What runs on any other device.
         fake: Returns empty results of the right shapes, for tracing.

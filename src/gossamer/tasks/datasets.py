@@ -68,13 +68,14 @@ def describe() -> list[Description]:
     return [_description(entry) for entry in sorted(CATALOGUE.values(), key=lambda entry: (entry.kind, entry.name))]
 
 
-def read(name: str, *, columns: Sequence[str] | None = None) -> Raw:
+def read(name: str, *, columns: Sequence[str] | None = None, string_ids: bool | None = None) -> Raw:
     """Reads a data set, downloading it to the cache if it is nowhere and there is a public place for it.
 
     Args:
         name: One of `names()`, or the path of an edge list.
         columns: What the columns of an edge list are, see `gossamer.graph.read_edges`; named sets know
             theirs.
+        string_ids: Whether the nodes of an edge list have names; None sees from the first lines.
 
     Returns:
         A Graph, a list of Graphs, an EdgeList or Images.
@@ -87,10 +88,10 @@ def read(name: str, *, columns: Sequence[str] | None = None) -> Raw:
     entry = CATALOGUE.get(name)
     if entry is None:
         if _is_path(name):
-            return read_edges(name, columns=columns)
+            return read_edges(name, columns=columns, string_ids=string_ids)
         raise DataError(unknown("data set", name, CATALOGUE) + "; or give the path of an edge list")
-    if columns is not None:
-        raise SettingError(f"{name}: columns is for edge lists of one's own; the columns of {name} are known")
+    if columns is not None or string_ids is not None:
+        raise SettingError(f"{name}: columns and string_ids are for edge lists of one's own; those of {name} are known")
     try:
         paths = locate(name, entry.files, entry.url)
     except DataError as error:
@@ -100,7 +101,14 @@ def read(name: str, *, columns: Sequence[str] | None = None) -> Raw:
     return entry.read(paths)
 
 
-def task(name: str, *, seed: int = 0, columns: Sequence[str] | None = None, **options: Any) -> Task:
+def task(
+    name: str,
+    *,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+    string_ids: bool | None = None,
+    **options: Any,
+) -> Task:
     """Reads a data set and makes the task that the literature makes of it.
 
     Citation sets keep their public split, the heterophilous ones split number `seed` mod 10 of their ten.
@@ -111,13 +119,14 @@ def task(name: str, *, seed: int = 0, columns: Sequence[str] | None = None, **op
         name: One of `names()`, or the path of an edge list (link prediction).
         seed: Which splits, where they are drawn.
         columns: What the columns of an edge list of one's own are, see `gossamer.graph.read_edges`.
+        string_ids: Whether its nodes have names; None sees from the first lines.
         **options: Of the task's class (and of `NodeClassification.from_graph`, where splits are drawn).
 
     Raises:
         DataError: As `read`; or the data do not make a task.
         SettingError: The task has no such option; the nearest one is named.
     """
-    raw = read(name, columns=columns)
+    raw = read(name, columns=columns, string_ids=string_ids)
     entry = CATALOGUE.get(name)
     given = dict(entry.options if entry else {}) | options | {"name": _title(name)}
     if isinstance(raw, Images):

@@ -87,7 +87,8 @@ class NodeClassification(Task):
         Raises:
             DataError: The graph has no labels, or a class has too few nodes.
         """
-        checks.check_labels(graph.y, graph.num_nodes, used=graph.y >= 0 if isinstance(graph.y, Tensor) else None)
+        known = graph.y >= 0 if isinstance(graph.y, Tensor) else None
+        checks.check_labels(graph.y, graph.num_nodes, classes=options.get("classes"), used=known)
         assert graph.y is not None
         masks = splits.per_class(graph.y, train=per_class, val=val_per_class, seed=seed)
         moved = {part: mask.to(graph.device) for part, mask in masks.items()}

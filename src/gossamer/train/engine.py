@@ -7,6 +7,7 @@ it takes longer than training a small network, so there `Alone` does nothing in 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import logging
@@ -85,7 +86,10 @@ class Fabric:
                 strategy="ddp" if _processes() > 1 else "auto",
                 precision=precision,  # type: ignore[arg-type]
             )
+            joined = torch.distributed.is_initialized()
             self._fabric.launch()
+            if torch.distributed.is_initialized() and not joined:
+                atexit.register(_leave_group)
         self.device = self._fabric.device
         self.rank = self._fabric.global_rank
         self.world_size = self._fabric.world_size
@@ -112,6 +116,12 @@ def engine_for(device: torch.device, precision: str) -> Engine:
     if precision == "32-true" and _processes() == 1:
         return Alone(device)
     return Fabric(device, precision)
+
+
+def _leave_group() -> None:
+    """Leaves the process group: a process that ends while its threads still run is aborted."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def share(batches: Iterator[Any], engine: Engine) -> Iterator[Any]:

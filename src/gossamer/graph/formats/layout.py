@@ -180,8 +180,9 @@ def _is_header(rows: list[list[str]]) -> bool:
     first = rows[0]
     if any(NUMBER.fullmatch(field) for field in first):
         return False
+    whole = [row for row in rows[1:] if len(row) == len(first)]
     return has_ends(first) or any(
-        all(NUMBER.fullmatch(field) for field in column) for column in zip(*rows[1:], strict=False)
+        all(NUMBER.fullmatch(field) for field in column) for column in zip(*whole, strict=True)
     )
 
 

@@ -118,9 +118,10 @@ def _parse(block: bytes, layout: Layout) -> pa.Table | None:
     # Columns left out need names too, each its own.
     names = [f"{SKIP}{place}" if name == SKIP else name for place, name in enumerate(layout.names)]
     try:
+        # One thread: where Arrow is still starting its own when a short command ends, the process aborts.
         table = arrow_csv.read_csv(
             pa.BufferReader(block),
-            read_options=arrow_csv.ReadOptions(column_names=names, block_size=2**24),
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=2**24, use_threads=False),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=layout.delimiter or " ", quote_char=False if layout.delimiter is None else '"'
             ),

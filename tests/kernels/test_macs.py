@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gossamer.kernels import MACS, aggregate, block_linear, block_matmul, csr_linear, csr_matmul, edge_dot, to_blocks
+
+MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in ("aggregate", "block_matmul", "csr_matmul")]
+INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
+
+
+class Count(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in MACS:
+            self.macs += MACS[func](args, out)
+        return out
+
+
+def macs(call: Any) -> int:
+    with Count() as count:
+        call()
+    return count.macs
+
+
+def test_counts_by_hand():
+    x = torch.ones(3, 2)
+    assert macs(lambda: aggregate(INDPTR, INDICES, x)) == 5 * 2
+    assert macs(lambda: aggregate(INDPTR, INDICES, torch.ones(3, 4, 2), torch.ones(5, 4))) == 5 * 4 * 2
+    assert macs(lambda: edge_dot(INDPTR, INDICES, torch.ones(4, 2), x)) == 5 * 2
+    assert macs(lambda: csr_matmul(INDPTR, INDICES, torch.ones(5), x)) == 5 * 2
+    assert macs(lambda: csr_linear(INDPTR, INDICES, torch.ones(5), torch.ones(7, 3))) == 5 * 7
+    weight = torch.zeros(20, 3)
+    weight[0, 0] = weight[17, 1] = weight[17, 2] = 1.0
+    assert macs(lambda: block_matmul(*to_blocks(weight), x, 20)) == 3 * 16 * 2
+    assert macs(lambda: block_linear(*to_blocks(weight), torch.ones(7, 3), 20)) == 3 * 16 * 7
+
+
+def test_a_training_step_counts_both_gradients():
+    x, weights = torch.ones(3, 2, requires_grad=True), torch.ones(5, requires_grad=True)
+    assert macs(lambda: aggregate(INDPTR, INDICES, x, weights).sum().backward()) == 3 * 5 * 2
+
+
+def test_every_product_has_a_formula():
+    names = {str(overload) for overload in MACS}
+    operators = {str(value) for module in MODULES for value in vars(module).values() if is_operator(value)}
+    assert names == operators - {"gossamer.transpose_csr.default"}
+
+
+def is_operator(value: Any) -> bool:
+    return isinstance(value, torch._ops.OpOverload)
