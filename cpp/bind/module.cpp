@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../kernels/kernels.hpp"
+#include "levels.hpp"
 
 namespace nb = nanobind;
 using namespace gossamer;
@@ -29,6 +30,7 @@ extern const Kernels table;
 namespace baseline {
 extern const Kernels table;
 }
+void bind_low_bits(nb::module_&);
 }  // namespace gossamer
 
 void bind_sampling(nb::module_& m);
@@ -43,27 +45,39 @@ T* at(Address address) {
   return reinterpret_cast<T*>(address);
 }
 
-// The kernels that this processor can run, best first.
-std::vector<const Kernels*> usable() {
-  std::vector<const Kernels*> found;
+// An instruction set, and the kernels that are compiled for it or for the best one below.
+struct Set {
+  Level level;
+  const char* name;
+  const Kernels* kernels;
+};
+
+// The instruction sets that this processor has, best first.
+std::vector<Set> usable() {
+  std::vector<Set> found;
 #ifdef GOSSAMER_X86
   __builtin_cpu_init();
   const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    found.push_back(&avx512::table);
-  if (fma) found.push_back(&avx2::table);
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq"))
+      found.push_back({Level::avx512vnni, "avx512vnni", &avx512::table});
+    found.push_back({Level::avx512, "avx512", &avx512::table});
+  }
+  if (fma) found.push_back({Level::avx2, "avx2", &avx2::table});
 #endif
-  found.push_back(&baseline::table);
+  found.push_back({Level::baseline, "baseline", &baseline::table});
   return found;
 }
 
-const Kernels* chosen = usable().front();
+Set in_use = usable().front();
+const Kernels* chosen = in_use.kernels;
 
 bool force(const std::string& name) {
-  for (const Kernels* kernels : usable())
-    if (name == kernels->name) {
-      chosen = kernels;
+  for (const Set& set : usable())
+    if (name == set.name) {
+      in_use = set;
+      chosen = set.kernels;
       return true;
     }
   return false;
@@ -157,15 +171,17 @@ bool block(Size outputs, Size columns, Size batch, Size entries, int index_bytes
 
 }  // namespace
 
+Level gossamer::chosen_level() { return in_use.level; }
+
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
   m.attr("interface") = 1;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
-    for (const Kernels* kernels : usable()) names.emplace_back(kernels->name);
+    for (const Set& set : usable()) names.emplace_back(set.name);
     return names;
   });
-  m.def("isa", [] { return std::string(chosen->name); });
+  m.def("isa", [] { return std::string(in_use.name); });
   m.def("force", &force);
   m.def("transpose_csr", &transpose, unlocked);
   m.def("aggregate", &aggregate, unlocked);
@@ -174,5 +190,6 @@ NB_MODULE(_native, m) {
   m.def("csr_linear", &csr<true>, unlocked);
   m.def("block_matmul", &block<false>, unlocked);
   m.def("block_linear", &block<true>, unlocked);
+  bind_low_bits(m);
   bind_sampling(m);
 }

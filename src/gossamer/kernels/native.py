@@ -67,7 +67,10 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def isa() -> str:
-    """Returns the instruction set in use: "avx512", "avx2" or "baseline"; "none" without native kernels."""
+    """Returns the instruction set in use; "none" without native kernels.
+
+    "avx512vnni" (with byte products and bit counts), "avx512", "avx2" or "baseline".
+    """
     module = kernels()
     return str(module.isa()) if module else "none"
 
