@@ -224,7 +224,7 @@ class _Ranges(NamedTuple):
 
     begin: Array
     end: Array
-    count: Array
+    drawn: Array
     start: Array
 
 

@@ -127,7 +127,8 @@ def walk_temporal_reference(walk: Walk, first: Tensor, later: Tensor, scores: Te
 
     def choose(streams: Streams, walks: Array, node: Array, before: Array, edge: Array) -> Array:
         del before
-        begin, end = np.where(edge < 0, start[walks], after[edge]), indptr[node + 1]
+        begin = start[walks] if (edge < 0).all() else after[edge]  # all walks take their first step together
+        end = indptr[node + 1]
         found = np.full(len(node), -1)
         open_ = np.flatnonzero(begin < end)
         while len(open_):
