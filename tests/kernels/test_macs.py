@@ -8,7 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gossamer.kernels import MACS, aggregate, block_linear, block_matmul, csr_linear, csr_matmul, edge_dot, to_blocks
 
-MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in ("aggregate", "block_matmul", "csr_matmul")]
+FAMILIES = ["aggregate", "block_matmul", "csr_matmul"]
+FAMILIES += [f"low_bits.{name}" for name in ("binary", "ternary", "int8", "few_bits")]
+MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in FAMILIES]
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
 
 

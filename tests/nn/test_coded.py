@@ -21,9 +21,10 @@ each_code = pytest.mark.parametrize("code", CODES.values(), ids=CODES.keys())
 
 @each_code
 def test_a_state_dict_brings_a_layer_back(code):
-    for layer, kind in ((linear(70, 20), CodedLinear), (nn.Conv2d(3, 20, 3), CodedConv2d)):
+    for layer, kind in ((linear(70, 20), CodedLinear), (nn.Conv2d(3, 20, 3, padding=1), CodedConv2d)):
         coded = kind.from_dense(layer, code)
-        other = kind.from_dense(type(layer)(*((70, 20) if kind is CodedLinear else (3, 20, 3))), code)
+        fresh = nn.Linear(70, 20) if kind is CodedLinear else nn.Conv2d(3, 20, 3, padding=1)
+        other = kind.from_dense(fresh, code)
         other.load_state_dict(coded.state_dict())
         x = normal(2, 70) if kind is CodedLinear else normal(2, 3, 6, 6)
         assert torch.equal(other(x), coded(x))

@@ -112,7 +112,12 @@ class CodedConv2d(nn.Module):
     """A convolution with coded weights and zero padding: (N, C_in, H, W) float32 to (N, C_out, H_out, W_out).
 
     The result is laid out with its channels last, as the next such layer reads it.
+
+    Attributes:
+        tap_sums: (C_out, kh · kw) what each place outside the image would add to an output; None where that is zero.
     """
+
+    tap_sums: Tensor | None
 
     def __init__(self, weights: CodedWeights, bias: Tensor | None = None, *, steps: Steps = Steps()) -> None:  # noqa: B008  immutable
         super().__init__()
@@ -123,6 +128,9 @@ class CodedConv2d(nn.Module):
         self.weights = weights
         self.bias = None if bias is None else frozen(bias)
         self.steps = steps
+        self.register_buffer("tap_sums", None, persistent=False)
+        _sum_taps(self, None)
+        self.register_load_state_dict_post_hook(_sum_taps)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_dense(cls, layer: nn.Module, code: Callable[[Tensor], CodedWeights]) -> Self:
@@ -161,8 +169,9 @@ class CodedConv2d(nn.Module):
         if scale is not None:
             scale = self.weights.patch_scale(self._patches(scale.unsqueeze(-1)))
         out = self.weights.multiply(rows, scale, self.bias)
-        if any(self.steps.padding) and not self.weights.pads:
-            surplus = self._surplus(x.shape[2], x.shape[3])
+        if self.tap_sums is not None:
+            inside = self._patches(self.tap_sums.new_ones(1, x.shape[2], x.shape[3], 1))
+            surplus = (1.0 - inside) @ self.tap_sums.T
             out -= surplus if scale is None else scale.unsqueeze(-1) * surplus
         return out.permute(0, 3, 1, 2)
 
@@ -187,16 +196,17 @@ class CodedConv2d(nn.Module):
         pairs = tuple(x.shape[4:])
         return view.reshape(*shape[:3], kh * kw * x.shape[3], *pairs)
 
-    def _surplus(self, height: int, width: int) -> Tensor:
-        """Returns what the places outside the image add to each output: (H_out, W_out, C_out)."""
-        per_tap = self.weight.sum(1).flatten(1)  # (C_out, kh · kw)
-        inside = self._patches(per_tap.new_ones(1, height, width, 1))[0]
-        return (1.0 - inside) @ per_tap.T
-
     def extra_repr(self) -> str:
         """Names the sizes."""
         steps = ", ".join(f"{name}={value}" for name, value in self.steps._asdict().items())
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, {steps}"
+
+
+def _sum_taps(layer: CodedConv2d, keys: object) -> None:
+    """Brings `tap_sums` up to date with the codes; also called after a state dict was loaded."""
+    del keys
+    if any(layer.steps.padding) and not layer.weights.pads:
+        layer.tap_sums = layer.weights.dense().sum(1).flatten(1)
 
 
 def by_tap(codes: Tensor) -> Tensor:

@@ -55,6 +55,12 @@ def test_native_and_reference_agree_in_every_bit_of_the_words(height, width, see
             assert torch.equal(ours, theirs)
 
 
+def test_many_rows_round_as_the_reference_does():
+    x = normal(300, 1000, seed=37)
+    for ours, theirs in zip(pack_int8(x), pack_int8_reference(x, None), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("width", COLUMNS)
 def test_every_width_on_every_instruction_set(width):

@@ -101,7 +101,7 @@ def pack_int8_reference(x: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor
     if scale is None:
         peak = x.abs().amax(1) if x.shape[1] else x.new_zeros(x.shape[0])
         small = peak < _LEAST
-        inverse = torch.where(small, 0.0, 127.0 / peak)
+        inverse = torch.where(small, 0.0, torch.full_like(peak, 127.0) / peak)  # 127.0 / peak would round twice
         found = torch.where(small, 0.0, peak / 127.0)
         found = torch.where(peak.isfinite(), found, torch.nan)
     else:
