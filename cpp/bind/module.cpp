@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../kernels/kernels.hpp"
@@ -26,6 +27,8 @@ namespace baseline {
 extern const Kernels table;
 }
 }  // namespace gossamer
+
+void bind_sparse_layer(nb::module_& m);
 
 namespace {
 
@@ -138,6 +141,9 @@ bool block(Size outputs, Size columns, Size batch, Size entries, int index_bytes
 
 }  // namespace
 
+// The name of the instruction set in use, for the families of kernels that have tables of their own.
+std::string_view chosen_isa() { return chosen->name; }
+
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
   m.attr("interface") = 1;
@@ -155,4 +161,5 @@ NB_MODULE(_native, m) {
   m.def("csr_linear", &csr<true>, unlocked);
   m.def("block_matmul", &block<false>, unlocked);
   m.def("block_linear", &block<true>, unlocked);
+  bind_sparse_layer(m);
 }

@@ -47,6 +47,12 @@ def test_a_training_step_counts_both_gradients():
     x, weights = torch.ones(3, 2, requires_grad=True), torch.ones(5, requires_grad=True)
     assert macs(lambda: aggregate(INDPTR, INDICES, x, weights).sum().backward()) == 3 * 5 * 2
 
+    blocks = to_blocks(torch.ones(20, 3))
+    x, values = torch.ones(7, 3, requires_grad=True), blocks.values.requires_grad_()
+    assert macs(lambda: block_linear(*blocks[:2], values, x, 20).sum().backward()) == 3 * (2 * 3 * 16 * 7)
+    x, values = torch.ones(7, 3, requires_grad=True), torch.ones(5, requires_grad=True)
+    assert macs(lambda: csr_linear(INDPTR, INDICES, values, x).sum().backward()) == 3 * 5 * 7
+
 
 def test_every_product_has_a_formula():
     names = {str(overload) for overload in MACS}

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT
+from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
 from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
+from gossamer.kernels.csr_gradients import CSR_VALUES
 from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
 
 Formula = Callable[[Sequence[Any], Any], int]
@@ -41,6 +43,18 @@ def _block_linear(args: Sequence[Any], out: Any) -> int:
     return int(args[2].numel()) * int(out.shape[0])
 
 
+def _block_input(args: Sequence[Any], out: Any) -> int:
+    return int(args[2].numel()) * int(out.shape[0 if args[5] else 1])
+
+
+def _block_values(args: Sequence[Any], out: Any) -> int:
+    return int(out.numel()) * int(args[3].shape[0 if args[4] else 1])
+
+
+def _csr_values(args: Sequence[Any], out: Any) -> int:
+    return int(out.shape[0]) * int(args[3].shape[0 if args[4] else 1])
+
+
 MACS: dict[Any, Formula] = {
     AGGREGATE: _aggregate,
     EDGE_DOT: _edge_dot,
@@ -48,5 +62,8 @@ MACS: dict[Any, Formula] = {
     CSR_LINEAR: _csr_linear,
     BLOCK_MATMUL: _block_matmul,
     BLOCK_LINEAR: _block_linear,
+    CSR_VALUES: _csr_values,
+    BLOCK_INPUT: _block_input,
+    BLOCK_VALUES: _block_values,
 }
 """Operator overload to `formula(args, out)`: positional arguments and result, as a dispatch mode sees them."""

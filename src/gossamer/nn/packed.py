@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from gossamer.kernels.block_matmul import block_linear, block_matmul, from_blocks, to_blocks
+from gossamer.kernels.block_matmul import block_linear, block_matmul
+from gossamer.kernels.blocks import from_blocks, to_blocks
 from gossamer.kernels.csr_matmul import csr_linear, csr_matmul
 
 

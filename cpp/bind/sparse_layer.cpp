@@ -1,0 +1,96 @@
+// Binds the kernels of sparse layers in training; the Python face checks every argument, nothing here does.
+#include <nanobind/nanobind.h>
+
+#include <memory>
+#include <new>
+#include <string_view>
+
+#include "../kernels/sparse_layer.hpp"
+
+namespace nb = nanobind;
+using namespace gossamer;
+
+namespace gossamer {
+#ifdef GOSSAMER_X86
+namespace avx512 {
+extern const SparseLayerKernels sparse_layer_table;
+}
+namespace avx2 {
+extern const SparseLayerKernels sparse_layer_table;
+}
+#endif
+namespace baseline {
+extern const SparseLayerKernels sparse_layer_table;
+}
+}  // namespace gossamer
+
+std::string_view chosen_isa();
+
+namespace {
+
+using Address = std::uintptr_t;
+using Size = std::int64_t;
+
+template <class T>
+T* at(Address address) {
+  return reinterpret_cast<T*>(address);
+}
+
+const SparseLayerKernels& kernels() {
+#ifdef GOSSAMER_X86
+  if (chosen_isa() == "avx512") return avx512::sparse_layer_table;
+  if (chosen_isa() == "avx2") return avx2::sparse_layer_table;
+#endif
+  return baseline::sparse_layer_table;
+}
+
+// Memory that a kernel borrows; not initialised.
+struct Free {
+  void operator()(float* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
+};
+using Scratch = std::unique_ptr<float[], Free>;
+
+Scratch scratch(std::size_t floats) { return Scratch(new (std::align_val_t{64}) float[floats + 1]); }
+
+ProductGradient gradient(Size rows, Size outputs, Size columns, Size batch, Size entries, int index_bytes,
+                         Address indptr, Address indices, Address values, Address x, Address flow, Address out,
+                         int threads) {
+  return {{rows, columns, entries, at<const Size>(indptr), at<const void>(indices), index_bytes},
+          outputs,
+          batch,
+          at<const float>(values),
+          at<const float>(x),
+          at<const float>(flow),
+          at<float>(out),
+          threads};
+}
+
+bool block_input(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr, Address indices,
+                 Address values, Address flow, Address out, bool by_example, int threads) {
+  const ProductGradient p = gradient((outputs + 15) / 16, outputs, columns, batch, entries, index_bytes, indptr,
+                                     indices, values, 0, flow, out, threads);
+  return kernels().block_input(p, by_example, scratch(kernels().block_input_scratch(p)).get());
+}
+
+bool block_values(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr,
+                  Address indices, Address x, Address flow, Address out, bool by_example, int threads) {
+  const ProductGradient p = gradient((outputs + 15) / 16, outputs, columns, batch, entries, index_bytes, indptr,
+                                     indices, 0, x, flow, out, threads);
+  return kernels().block_values(p, by_example, scratch(kernels().block_values_scratch(p)).get());
+}
+
+bool csr_values(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr, Address indices,
+                Address x, Address flow, Address out, bool by_example, int threads) {
+  const ProductGradient p = gradient(outputs, outputs, columns, batch, entries, index_bytes, indptr, indices, 0, x,
+                                     flow, out, threads);
+  return kernels().csr_values(p, by_example, scratch(kernels().csr_values_scratch(p)).get());
+}
+
+}  // namespace
+
+void bind_sparse_layer(nb::module_& m) {
+  const nb::call_guard<nb::gil_scoped_release> unlocked;
+  m.def("block_input", &block_input, unlocked);
+  m.def("block_values", &block_values, unlocked);
+  m.def("csr_values", &csr_values, unlocked);
+}
