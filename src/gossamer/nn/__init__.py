@@ -2,26 +2,23 @@
 
 from gossamer.nn.appnp import APPNP as APPNP
 from gossamer.nn.attention import edge_softmax as edge_softmax
+from gossamer.nn.compact import CompactConv2d as CompactConv2d
+from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
 from gossamer.nn.gin import GINConv as GINConv
 from gossamer.nn.linear import Features as Features
 from gossamer.nn.linear import Linear as Linear
+from gossamer.nn.regrow import drop_and_grow as drop_and_grow
+from gossamer.nn.regrow import recorded as recorded
+from gossamer.nn.regrow import remap as remap
 from gossamer.nn.sage import SAGEConv as SAGEConv
-from gossamer.nn.sparse import BlockConv2d as BlockConv2d
-from gossamer.nn.sparse import BlockLinear as BlockLinear
-from gossamer.nn.sparse import CompactConv2d as CompactConv2d
-from gossamer.nn.sparse import CompactLinear as CompactLinear
-from gossamer.nn.sparse import CSRConv2d as CSRConv2d
-from gossamer.nn.sparse import CSRLinear as CSRLinear
+from gossamer.nn.sparse import SparseConv2d as SparseConv2d
+from gossamer.nn.sparse import SparseLinear as SparseLinear
 
 __all__ = [
     "APPNP",
-    "BlockConv2d",
-    "BlockLinear",
-    "CSRConv2d",
-    "CSRLinear",
     "CompactConv2d",
     "CompactLinear",
     "Features",
@@ -30,6 +27,11 @@ __all__ = [
     "GINConv",
     "Linear",
     "SAGEConv",
+    "SparseConv2d",
+    "SparseLinear",
+    "drop_and_grow",
     "dropout",
     "edge_softmax",
+    "recorded",
+    "remap",
 ]
