@@ -6,6 +6,7 @@ A change is Settings: it goes to JSON and back by its name. Later kinds join the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from torch import nn
 from gossamer.errors import ModelError, nearest
 from gossamer.nn import compact
 from gossamer.nn.packed import MATRICES, Packed
-from gossamer.nn.sparse import SparseConv2d, SparseLinear
+from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings
 
 LINEAR: dict[str, Callable[[nn.Module], Packed]] = {
@@ -66,6 +67,20 @@ def found(model: nn.Module) -> tuple[SwapLayer, ...]:
     """Returns the swaps that would lead from the dense model to `model`, by its packed layers."""
     swaps = ((name, module) for name, module in model.named_modules() if isinstance(module, Packed))
     return tuple(SwapLayer(layer=name, kernel=module.kernel) for name, module in swaps)
+
+
+def predicting(model: nn.Module) -> nn.Module:
+    """Returns a model whose sparse layers are those for prediction, with dense weights in the state dict.
+
+    It is `model` itself unless a layer is in training; then it is a copy.
+    """
+    if not any(isinstance(module, Sparse) and module.trains for module in model.modules()):
+        return model
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, Sparse):
+            module.train_weights(False)
+    return model
 
 
 def packed(dense: nn.Module, kernel: str) -> Packed:
