@@ -12,6 +12,7 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
+constexpr std::int64_t kAhead = 64;                // columns between a fetch and its use
 constexpr std::int64_t kPanelBytes = 384 * 1024;  // of panels that stay in cache together
 
 // Sums one block for `count` examples, at most N, whose panel is (columns, count).
@@ -60,6 +61,8 @@ void lay_out(const Product& p, bool by_example, std::int64_t first, std::int64_t
              std::int64_t to, float* panel) {
   const std::int64_t columns = p.pattern.columns;
   if (by_example) {
+    if (to + kAhead <= columns)  // the lines of many examples at a time are more streams than the processor follows
+      for (std::int64_t b = first; b < first + count; ++b) __builtin_prefetch(p.x + b * columns + from + kAhead);
     transpose(panel + from * count, count, p.x + first * columns + from, columns, count, to - from);
   } else {
     for (std::int64_t c = from; c < to; ++c)

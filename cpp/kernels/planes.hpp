@@ -50,10 +50,10 @@ class Planes {
   void lay_out(const float* image, std::int64_t channel_index, float* panel) const {
     float* to = panel + channel_index * channel();
     for (std::int64_t a = 0; a < phases_[0]; ++a)
-      for (std::int64_t b = 0; b < phases_[1]; ++b)
+      for (std::int64_t b = 0; b < phases_[1]; ++b) {
+        const auto [from, until] = inside(b);
         for (std::int64_t r = 0; r < rows_; ++r, to += pitch_) {
           const std::int64_t y = r * g_.stride[0] + a - g_.padding[0];
-          const auto [from, until] = inside(b);
           if (y < 0 || y >= g_.size[0] || from >= until) {
             __builtin_memset(to, 0, pitch_ * sizeof(float));
             continue;
@@ -67,6 +67,7 @@ class Planes {
           }
           for (std::int64_t c = until; c < pitch_; ++c) to[c] = 0.0f;
         }
+      }
   }
 
   // Clears what lies behind the last channel.
@@ -79,14 +80,15 @@ class Planes {
     __builtin_memset(image, 0, g_.size[0] * g_.size[1] * sizeof(float));
     const float* from_plane = panel + channel_index * channel();
     for (std::int64_t a = 0; a < phases_[0]; ++a)
-      for (std::int64_t b = 0; b < phases_[1]; ++b)
+      for (std::int64_t b = 0; b < phases_[1]; ++b) {
+        const auto [from, until] = inside(b);
         for (std::int64_t r = 0; r < rows_; ++r, from_plane += pitch_) {
           const std::int64_t y = r * g_.stride[0] + a - g_.padding[0];
-          const auto [from, until] = inside(b);
           if (y < 0 || y >= g_.size[0] || from >= until) continue;
           float* row = image + y * g_.size[1] + from * g_.stride[1] + b - g_.padding[1];
           for (std::int64_t c = from; c < until; ++c, row += g_.stride[1]) *row = from_plane[c];
         }
+      }
   }
 
   // Copies pixels [begin, end) of a result from a run of them to an image (out_size), leaving out those between rows.
