@@ -11,7 +11,7 @@ from torch_geometric.nn import GCNConv as PyGConv
 
 from gossamer.counting import count_macs
 from gossamer.graph import CSR, Graph
-from gossamer.nn import CSRLinear, GCNConv, Linear
+from gossamer.nn import GCNConv, Linear, SparseLinear
 
 N, E = 30, 80
 
@@ -148,7 +148,7 @@ def test_sparse_inputs_and_weights_count_their_nonzeros():
     dense = nn.Linear(20, 6)
     with torch.no_grad():
         dense.weight[:, 3:] = 0.0
-    assert count_macs(CSRLinear.from_dense(dense), (torch.ones(5, 20),)).total == 5 * 6 * 3
+    assert count_macs(SparseLinear.from_dense(dense), (torch.ones(5, 20),)).total == 5 * 6 * 3
 
 
 def test_products_are_given_to_the_innermost_module():

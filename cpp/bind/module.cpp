@@ -34,6 +34,7 @@ void bind_low_bits(nb::module_&);
 }  // namespace gossamer
 
 void bind_sampling(nb::module_& m);
+void bind_sparse_layer(nb::module_& m);
 
 namespace {
 
@@ -175,7 +176,7 @@ Level gossamer::chosen_level() { return in_use.level; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 1;
+  m.attr("interface") = 2;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);
@@ -192,4 +193,5 @@ NB_MODULE(_native, m) {
   m.def("block_linear", &block<true>, unlocked);
   bind_low_bits(m);
   bind_sampling(m);
+  bind_sparse_layer(m);
 }

@@ -4,6 +4,7 @@
 // of the input spread over all lanes, for as many examples as the registers hold sums. The result of a block for one
 // example is 16 neighbouring outputs, stored as they are. The input is laid out as panels, (columns, examples of
 // a tile), several of which stay in the second-level cache while the weights of a block are read once for all of them.
+#include "block_sums.hpp"
 #include "kernels.hpp"
 #include "transpose_tile.hpp"
 #include "vector.hpp"
@@ -11,54 +12,20 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr std::int64_t kRows = 16;
-constexpr int kParts = kRows / kLanes;                      // vectors that hold 16 weights
-constexpr int kExamples = kRegisters == 32 ? (kParts == 1 ? 24 : 6) : (kParts == 2 ? 6 : 3);
-constexpr std::int64_t kPanelBytes = 384 * 1024;            // of panels that stay in cache together
+constexpr std::int64_t kAhead = 64;                // columns between a fetch and its use
+constexpr std::int64_t kPanelBytes = 384 * 1024;  // of panels that stay in cache together
 
-// The sums of one block for N examples, on top of its 16 biases: `out` is (N, 16), a row every `stride` numbers.
-template <int N, class Index>
-void block_sums(const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
-                std::int64_t stride) {
-  const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  constexpr int chains = N * kParts >= 4 ? 1 : 4 / (N * kParts);  // enough sums to hide the latency of an addition
-  std::int64_t e = p.pattern.indptr[block];
-  const std::int64_t end = p.pattern.indptr[block + 1];
-  vec<kLanes> sum[chains][N][kParts] = {};
-  const auto add = [&](std::int64_t at, vec<kLanes>(&to)[N][kParts]) __attribute__((always_inline)) {
-    const float* x = panel + static_cast<std::int64_t>(indices[at]) * N;
-    const float* w = p.values + at * kRows;
-    GOSSAMER_UNROLL
-    for (int s = 0; s < kParts; ++s) {
-      const vec<kLanes> weights = load<kLanes>(w + s * kLanes);
-      GOSSAMER_UNROLL
-      for (int b = 0; b < N; ++b) to[b][s] += x[b] * weights;
-    }
-  };
-  for (; e + chains <= end; e += chains) {
-    GOSSAMER_UNROLL
-    for (int j = 0; j < chains; ++j) add(e + j, sum[j]);
-  }
-  for (; e < end; ++e) add(e, sum[0]);
-  GOSSAMER_UNROLL
-  for (int b = 0; b < N; ++b) {
-    GOSSAMER_UNROLL
-    for (int s = 0; s < kParts; ++s) {
-      vec<kLanes> total = sum[0][b][s];
-      GOSSAMER_UNROLL
-      for (int j = 1; j < chains; ++j) total += sum[j][b][s];
-      store<kLanes>(out + b * stride + s * kLanes, total + load<kLanes>(bias + s * kLanes));
-    }
-  }
-}
-
+// Sums one block for `count` examples, at most N, whose panel is (columns, count).
 template <int N, class Index>
 void choose_count(int count, const Product& p, std::int64_t block, const float* panel, const float* bias, float* out,
-                 std::int64_t stride) {
+                  std::int64_t stride) {
   if constexpr (N > 1) {
     if (count < N) return choose_count<N - 1, Index>(count, p, block, panel, bias, out, stride);
   }
-  block_sums<N, Index>(p, block, panel, bias, out, stride);
+  const auto* indices = static_cast<const Index*>(p.pattern.indices);
+  block_sums<N>(
+      p.values, p.pattern.indptr[block], p.pattern.indptr[block + 1],
+      [&](std::int64_t k) { return panel + static_cast<std::int64_t>(indices[k]) * N; }, bias, out, stride);
 }
 
 // Multiplies one block with the panels of the examples [start, stop); returns false where a column is out of range.
@@ -94,6 +61,8 @@ void lay_out(const Product& p, bool by_example, std::int64_t first, std::int64_t
              std::int64_t to, float* panel) {
   const std::int64_t columns = p.pattern.columns;
   if (by_example) {
+    if (to + kAhead <= columns)  // the lines of many examples at a time are more streams than the processor follows
+      for (std::int64_t b = first; b < first + count; ++b) __builtin_prefetch(p.x + b * columns + from + kAhead);
     transpose(panel + from * count, count, p.x + first * columns + from, columns, count, to - from);
   } else {
     for (std::int64_t c = from; c < to; ++c)

@@ -4,6 +4,7 @@
 // the matrix walk over it; the sum of one row and tile stays in registers. By example, the panel is the transpose of
 // the tile, made on the way in, and 16 rows of results at a time are turned back on the way out.
 #include "kernels.hpp"
+#include "row_sums.hpp"
 #include "transpose_tile.hpp"
 #include "vector.hpp"
 
@@ -19,33 +20,11 @@ template <int W, int N, class Index>
 void walk(const Product& p, std::int64_t from, std::int64_t to, const float* panel, float* out,
           std::int64_t out_stride) {
   const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  constexpr int chains = N >= 4 ? 1 : 4 / N;  // enough independent sums to hide the latency of an addition
-  for (std::int64_t row = from; row < to; ++row) {
-    std::int64_t e = p.pattern.indptr[row];
-    const std::int64_t end = p.pattern.indptr[row + 1];
-    vec<W> sum[chains][N] = {};
-    for (; e + chains <= end; e += chains) {
-      GOSSAMER_UNROLL
-      for (int j = 0; j < chains; ++j) {
-        const float* x = panel + static_cast<std::int64_t>(indices[e + j]) * (W * N);
-        const float w = p.values[e + j];
-        GOSSAMER_UNROLL
-        for (int k = 0; k < N; ++k) sum[j][k] += w * load<W>(x + k * W);
-      }
-    }
-    for (; e < end; ++e) {
-      const float* x = panel + static_cast<std::int64_t>(indices[e]) * (W * N);
-      GOSSAMER_UNROLL
-      for (int k = 0; k < N; ++k) sum[0][k] += p.values[e] * load<W>(x + k * W);
-    }
-    const float bias = p.bias == nullptr ? 0.0f : p.bias[row];
-    GOSSAMER_UNROLL
-    for (int k = 0; k < N; ++k) {
-      GOSSAMER_UNROLL
-      for (int j = 1; j < chains; ++j) sum[0][k] += sum[j][k];
-      store<W>(out + (row - from) * out_stride + k * W, sum[0][k] + bias);
-    }
-  }
+  for (std::int64_t row = from; row < to; ++row)
+    row_sums<W, N>(
+        p.values, p.pattern.indptr[row], p.pattern.indptr[row + 1],
+        [&](std::int64_t e) { return panel + static_cast<std::int64_t>(indices[e]) * (W * N); },
+        p.bias == nullptr ? 0.0f : p.bias[row], out + (row - from) * out_stride);
 }
 
 // Walks with vectors of W lanes, N of them, or with the half of both that makes `width`.

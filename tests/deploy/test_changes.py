@@ -7,7 +7,7 @@ from torch import nn
 from gossamer.deploy import SwapLayer, changes
 from gossamer.deploy.changes import Change
 from gossamer.errors import ModelError, SettingError
-from gossamer.nn import CSRLinear
+from gossamer.nn import SparseLinear
 
 
 class Twice(nn.Module):
@@ -27,7 +27,8 @@ def test_a_layer_is_replaced_under_all_its_names():
     before = model(torch.eye(3))
     swapped = SwapLayer(layer="first", kernel="csr").apply(model)
     assert swapped is model
-    assert isinstance(model.first, CSRLinear)
+    assert isinstance(model.first, SparseLinear)
+    assert model.first.kernel == "csr"
     assert model.again[0] is model.first
     torch.testing.assert_close(model(torch.eye(3)), before)
     assert changes.found(model) == (SwapLayer(layer="first", kernel="csr"),)

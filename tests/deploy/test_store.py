@@ -1,5 +1,6 @@
 """A file gives back the same network, or says why it cannot; it never gives back another one."""
 
+import copy
 import json
 
 import pytest
@@ -15,6 +16,7 @@ from gossamer.cost import measure
 from gossamer.deploy import SwapLayer, changes, load, read_plan, save
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import sha256
+from gossamer.nn import SparseLinear
 
 
 def network() -> nn.Module:
@@ -253,3 +255,15 @@ def test_a_folder_that_cannot_be_written_is_a_file_error(tmp_path):
     (tmp_path / "taken").write_text("a file, not a folder")
     with pytest.raises(FileError, match="could not be written"):
         save(tmp_path / "taken" / "model", network())
+
+
+@pytest.mark.parametrize("kernel", ["csr", "blocks"])
+def test_a_network_in_sparse_training_is_saved_for_prediction(tmp_path, kernel):
+    dense = pruned(network()).eval()
+    trained = changes.apply([SwapLayer(layer="0", kernel=kernel)], copy.deepcopy(dense))
+    trained[0].train_weights()
+    back = load(save(tmp_path / "m", trained), network())
+    assert trained[0].trains
+    assert isinstance(back[0], SparseLinear)
+    assert not back[0].trains
+    assert torch.equal(back[0].weight, dense[0].weight)

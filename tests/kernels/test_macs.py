@@ -6,9 +6,20 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gossamer.kernels import MACS, aggregate, block_linear, block_matmul, csr_linear, csr_matmul, edge_dot, to_blocks
+from gossamer.kernels import (
+    MACS,
+    Steps,
+    aggregate,
+    block_linear,
+    block_matmul,
+    csr_linear,
+    csr_matmul,
+    edge_dot,
+    sparse_conv2d,
+    to_blocks,
+)
 
-FAMILIES = ["aggregate", "block_matmul", "csr_matmul"]
+FAMILIES = ["aggregate", "block_gradients", "block_matmul", "conv2d", "csr_gradients", "csr_matmul"]
 FAMILIES += [f"low_bits.{name}" for name in ("binary", "ternary", "int8", "few_bits")]
 MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in FAMILIES]
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
@@ -48,6 +59,15 @@ def test_counts_by_hand():
 def test_a_training_step_counts_both_gradients():
     x, weights = torch.ones(3, 2, requires_grad=True), torch.ones(5, requires_grad=True)
     assert macs(lambda: aggregate(INDPTR, INDICES, x, weights).sum().backward()) == 3 * 5 * 2
+
+    blocks = to_blocks(torch.ones(20, 3))
+    x, values = torch.ones(7, 3, requires_grad=True), blocks.values.requires_grad_()
+    assert macs(lambda: block_linear(*blocks[:2], values, x, 20).sum().backward()) == 3 * (2 * 3 * 16 * 7)
+    x, values = torch.ones(7, 3, requires_grad=True), torch.ones(5, requires_grad=True)
+    assert macs(lambda: csr_linear(INDPTR, INDICES, values, x).sum().backward()) == 3 * 5 * 7
+    values, x = torch.ones(5, requires_grad=True), torch.ones(2, 1, 5, 6, requires_grad=True)
+    steps = Steps((1, 3), stride=(1, 2))
+    assert macs(lambda: sparse_conv2d(INDPTR, INDICES, values, x, 4, steps).sum().backward()) == 3 * 5 * (2 * 5 * 2)
 
 
 def test_every_product_has_a_formula():

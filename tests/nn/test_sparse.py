@@ -1,196 +1,209 @@
-"""Packed layers compute what the dense ones compute, and keep their state dict."""
+"""Layers that hold only their stored weights train as the masked dense layer does."""
+
+from __future__ import annotations
 
 import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from gossamer.errors import ModelError
-from gossamer.nn import BlockConv2d, BlockLinear, CompactConv2d, CompactLinear, CSRConv2d, CSRLinear
+from gossamer.errors import ModelError, SettingError
+from gossamer.nn import SparseConv2d, SparseLinear
 
-LINEAR = [CSRLinear, BlockLinear, CompactLinear]
-CONV2D = [CSRConv2d, BlockConv2d, CompactConv2d]
-
-
-def pruned(layer: nn.Module, seed: int = 0, density: float = 0.3) -> nn.Module:
-    """Zeros at random, and whole outputs and inputs on top."""
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        layer.weight.copy_(torch.randn(layer.weight.shape, generator=rng))
-        layer.weight.mul_(torch.rand(layer.weight.shape, generator=rng) < density)
-        layer.weight[1::4] = 0.0
-        layer.weight[:, ::5] = 0.0
-        if layer.bias is not None:
-            layer.bias.copy_(torch.randn(layer.bias.shape, generator=rng))
-    return layer
+KERNELS = ["csr", "blocks"]
 
 
-def close(got: torch.Tensor, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(got, wanted.detach(), rtol=1e-4, atol=1e-4)
+def mask_of(weight: torch.Tensor, kernel: str, seed: int = 0, density: float = 0.4) -> torch.Tensor:
+    """A random mask; in blocks, 16 outputs share it."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = weight.shape[0] if kernel == "csr" else -(-weight.shape[0] // 16)
+    mask = torch.rand(rows, *weight.shape[1:], generator=generator) < density
+    return mask if kernel == "csr" else mask.repeat_interleave(16, 0)[: weight.shape[0]]
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(LINEAR),
-    st.tuples(st.integers(1, 40), st.integers(1, 70)),
-    st.lists(st.integers(0, 4), max_size=2),
-    st.sampled_from([0.0, 0.2, 1.0]),
-    st.fixed_dictionaries({"bias": st.booleans(), "dtype": st.sampled_from([torch.float32, torch.float64])}),
-)
-def test_linear_layers_compute_the_dense_product(kind, sizes, batch, density, options):
-    dense = pruned(nn.Linear(*sizes, **options), density=density)
-    packed = kind.from_dense(dense)
-    dtype = options["dtype"]
-    x = torch.randn(*batch, sizes[0], dtype=dtype, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        got = packed(x)
-    assert got.shape == (*batch, sizes[1])
-    assert got.dtype == dtype
-    close(got, dense(x))
-    assert torch.equal(packed.weight, dense.weight)
+class Masked:
+    """The dense network: weights masked after each step, gradients before."""
+
+    def __init__(self, layers: list[nn.Module], masks: list[torch.Tensor]) -> None:
+        self.layers, self.masks = layers, masks
+        self.mask_weights()
+
+    def mask_weights(self) -> None:
+        for layer, mask in zip(self.layers, self.masks, strict=True):
+            layer.weight.data.mul_(mask)
+
+    def mask_gradients(self) -> None:
+        for layer, mask in zip(self.layers, self.masks, strict=True):
+            layer.weight.grad.mul_(mask)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(CONV2D),
-    st.tuples(st.integers(1, 5), st.integers(1, 20), st.sampled_from([1, 2, 3, (3, 1)])),
-    st.fixed_dictionaries(
-        {
-            "stride": st.sampled_from([1, 2, (2, 1)]),
-            "padding": st.sampled_from([0, 1, (0, 2)]),
-            "dilation": st.sampled_from([1, 2]),
-            "bias": st.booleans(),
-        }
-    ),
-    st.integers(0, 3),
-)
-def test_convolutions_compute_the_dense_one(kind, sizes, options, images):
-    dense = pruned(nn.Conv2d(*sizes, **options))
-    packed = kind.from_dense(dense)
-    x = torch.randn(images, sizes[0], 9, 7, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        close(packed(x), dense(x))
-    assert torch.equal(packed.weight, dense.weight)
+def network(kind: str) -> nn.Sequential:
+    torch.manual_seed(3)
+    if kind == "linear":
+        return nn.Sequential(nn.Linear(12, 40), nn.Tanh(), nn.Linear(40, 24), nn.Tanh(), nn.Linear(24, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 20, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(20, 32, 3, stride=2, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(32, 5, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
 
 
-@pytest.mark.parametrize("kind", LINEAR)
-def test_a_layer_of_zeros_gives_its_bias(kind):
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_training_equals_masked_dense_training(kind, kernel):
+    dense = network(kind)
+    places = [i for i, layer in enumerate(dense) if isinstance(layer, nn.Linear | nn.Conv2d)]
+    masks = [mask_of(dense[i].weight, kernel, seed=i) for i in places]
+    sparse = copy.deepcopy(dense)
+    make = SparseLinear if kind == "linear" else SparseConv2d
+    for i, mask in zip(places, masks, strict=True):
+        sparse[i] = make.from_dense(dense[i], kernel, keep=mask, train=True)
+    masked = Masked([dense[i] for i in places], masks)
+    x = torch.randn(9, 12) if kind == "linear" else torch.randn(4, 3, 9, 8)
+    target = torch.randn_like(dense(x))
+    optimizers = [torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net in (dense, sparse)]
+    first = None
+    for _ in range(8):
+        losses = []
+        for net, optimizer in zip((dense, sparse), optimizers, strict=True):
+            optimizer.zero_grad()
+            loss = (net(x) - target).square().mean()
+            loss.backward()
+            if net is dense:
+                masked.mask_gradients()
+            optimizer.step()
+            masked.mask_weights()
+            losses.append(loss.item())
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        first = first or losses[0]
+    assert losses[0] < 0.9 * first
+    for i in places:
+        torch.testing.assert_close(sparse[i].weight, dense[i].weight.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(sparse[i].bias, dense[i].bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_parameters_gradients_and_momentum_are_as_small_as_what_is_stored(kernel):
+    layer = SparseLinear.random(64, 160, 0.1, kernel=kernel, bias=False)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.randn(5, 64)).sum().backward()
+    optimizer.step()
+    (values,) = layer.parameters()
+    assert values.numel() == 1024
+    assert values.grad.shape == values.shape
+    assert {state.numel() for state in optimizer.state[values].values() if state.dim()} == {1024}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_random_layers_have_the_density_and_keep_the_size_of_signals(kernel):
+    layer = SparseLinear.random(256, 320, 0.25, kernel=kernel, seed=5)
+    again = SparseLinear.random(256, 320, 0.25, kernel=kernel, seed=5)
+    assert torch.equal(layer.weight, again.weight)
+    assert not torch.equal(layer.weight, SparseLinear.random(256, 320, 0.25, kernel=kernel, seed=6).weight)
+    kept = layer.weight != 0
+    assert abs(int(kept.sum()) - 0.25 * kept.numel()) < 16
+    inputs = kept.sum(1)
+    assert inputs.min() >= 30
+    spread = layer.weight.square().sum(1) * 3  # n weights uniform in ± 1/√n
+    assert abs(float(spread.mean()) - 1.0) < 0.05
+    with pytest.raises(SettingError, match=r"density is 0; expected a fraction in \(0, 1\]"):
+        SparseLinear.random(4, 4, 0)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("rows", [1, 17, 40])
+def test_random_layers_of_any_height_hold_nothing_beyond_their_rows(kernel, rows):
+    layer = SparseLinear.random(9, rows, 0.5, kernel=kernel)
+    assert layer.weight.count_nonzero() == layer.matrix.values.count_nonzero()
+    torch.testing.assert_close(layer.to_dense()(torch.ones(2, 9)), layer(torch.ones(2, 9)))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_state_dict_in_training_holds_zeros_that_are_stored(kernel):
     dense = nn.Linear(6, 20)
+    keep = mask_of(dense.weight, kernel)
+    layer = SparseLinear.from_dense(dense, kernel, keep=keep, train=True)
     with torch.no_grad():
-        dense.weight.zero_()
-        got = kind.from_dense(dense)(torch.randn(3, 6))
-    assert torch.equal(got, dense.bias.expand(3, 20))
+        layer.matrix.values[0] = 0.0
+    state = layer.state_dict()
+    assert set(state) == {"indptr", "indices", "values", "bias"}
+    other = SparseLinear.random(6, 20, 0.2, kernel=kernel)
+    values = other.matrix.values
+    other.load_state_dict(state)
+    assert other.matrix.values is values
+    assert torch.equal(other.weight, layer.weight)
+    assert torch.equal(other.matrix.places, layer.matrix.places)
+    assert torch.equal(other.bias, layer.bias)
+    frozen = SparseLinear.from_dense(nn.Linear(6, 20), kernel)
+    frozen.load_state_dict(state)
+    assert set(frozen.state_dict()) == {"weight", "bias"}
+    assert torch.equal(frozen.weight, layer.weight)
+    layer.load_state_dict(dense.state_dict())
+    assert torch.equal(layer.weight, dense.weight)
 
 
-@pytest.mark.parametrize("kind", LINEAR + CONV2D)
-def test_the_state_dict_is_that_of_the_dense_layer(kind):
-    dense = pruned(nn.Linear(33, 40) if kind in LINEAR else nn.Conv2d(5, 33, 3))
-    packed = kind.from_dense(dense)
-    state = packed.state_dict()
-    assert list(state) == ["weight", "bias"]
-    assert all(torch.equal(state[key], value) for key, value in dense.state_dict().items())
-
-    other = pruned(copy.deepcopy(dense), seed=7)
-    model = nn.Sequential(packed, nn.Identity())
-    model.load_state_dict(nn.Sequential(other, nn.Identity()).state_dict())
-    assert torch.equal(packed.weight, other.weight)
-    assert torch.equal(packed.bias, other.bias)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_pattern_that_does_not_fit_is_refused(kernel):
+    layer = SparseLinear.random(6, 20, 0.5, kernel=kernel)
+    state = layer.state_dict()
+    with pytest.raises(RuntimeError, match=r"indices: expected values in \[0, 6\), found 7"):
+        layer.load_state_dict(state | {"indices": torch.full_like(state["indices"], 7)})
+    with pytest.raises(RuntimeError, match="values: found shape"):
+        layer.load_state_dict(state | {"values": torch.ones(3, 3)})
+    with pytest.raises(RuntimeError, match=r"Missing key.*indptr"):
+        layer.load_state_dict({name: state[name] for name in ("indices", "values", "bias")})
 
 
-@pytest.mark.parametrize("kind", [CSRLinear, CSRConv2d])
-def test_a_state_dict_that_does_not_fit_is_refused_with_names(kind):
-    dense = nn.Linear(3, 4) if kind is CSRLinear else nn.Conv2d(3, 4, 3)
-    model = nn.Sequential(kind.from_dense(dense))
-    state = model.state_dict()
-    with pytest.raises(RuntimeError, match=r"0\.weight: found \(5, 5\)"):
-        model.load_state_dict(state | {"0.weight": torch.ones(5, 5)})
-    with pytest.raises(RuntimeError, match=r"Missing key.*0\.bias"):
-        model.load_state_dict({"0.weight": state["0.weight"]})
-    with pytest.raises(RuntimeError, match=r"Unexpected key.*0\.gain"):
-        model.load_state_dict(state | {"0.gain": torch.ones(1)})
-    model.load_state_dict({"0.weight": torch.zeros_like(state["0.weight"])}, strict=False)
-    assert not model[0].weight.any()
-
-
-def test_only_what_is_kept_is_stored():
-    dense = nn.Linear(64, 32, bias=False)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_are_zeros_like_any_others(kernel, groups):
+    dense = nn.Conv2d(8, 64, 3, stride=2, padding=1, groups=groups)
+    mask = mask_of(dense.weight, kernel)
     with torch.no_grad():
-        dense.weight[:, 8:] = 0.0
-        dense.weight[16:] = 0.0
-    stored = {kind: sum(p.numel() for p in kind.from_dense(dense).parameters()) for kind in LINEAR}
-    assert stored == {CSRLinear: 128, BlockLinear: 128, CompactLinear: 128}
+        dense.weight.mul_(mask)
+    layer = SparseConv2d.from_dense(dense, kernel, train=True)
+    x = torch.randn(2, 8, 7, 9, requires_grad=True)
+    torch.testing.assert_close(layer(x), dense(x), rtol=1e-4, atol=1e-5)
+    assert torch.equal(layer.weight, dense.weight)
+    assert torch.equal(layer.to_dense().weight, dense.weight)
+    layer(x).square().sum().backward()
+    got = x.grad
+    x.grad = None
+    dense(x).square().sum().backward()
+    torch.testing.assert_close(got, x.grad, rtol=1e-3, atol=1e-3)
+    every = torch.arange(layer.matrix.bands * layer.matrix.columns)
+    assert layer.may_store(every).float().mean() == pytest.approx(1 / groups)
+    assert layer.may_store(layer.matrix.places).all()
 
 
-@pytest.mark.parametrize("kind", LINEAR + CONV2D)
-def test_copies_and_dtypes_follow_the_module(kind):
-    dense = pruned(nn.Linear(10, 20) if kind in LINEAR else nn.Conv2d(10, 20, 1))
-    packed = copy.deepcopy(kind.from_dense(dense)).double()
-    x = torch.randn(3, 10, dtype=torch.float64)
-    x = x if kind in LINEAR else x[:, :, None, None]
-    with torch.no_grad():
-        got = packed(x)
-    assert got.dtype == torch.float64
-    close(got, dense.double()(x))
+def test_depthwise_convolutions_are_for_csr():
+    dense = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    x = torch.randn(2, 8, 5, 5)
+    torch.testing.assert_close(SparseConv2d.from_dense(dense)(x), dense(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ModelError, match="expected groups of a multiple of 16 outputs"):
+        SparseConv2d.from_dense(dense, "blocks")
 
 
-@pytest.mark.parametrize("kind", CONV2D)
-def test_one_image_without_a_batch_and_images_in_any_memory_order(kind):
-    dense = pruned(nn.Conv2d(4, 20, 3, padding=1))
-    packed = kind.from_dense(dense)
-    x = torch.randn(7, 4, 40, 40).to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        close(packed(x), dense(x))
-        close(packed(x[0]), dense(x[0]))
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradients_in_double_precision(kernel):
+    torch.manual_seed(0)
+    dense = nn.Conv2d(2, 17, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), dtype=torch.float64)
+    layer = SparseConv2d.from_dense(dense, kernel, keep=mask_of(dense.weight, kernel, density=0.1), train=True)
+    x = torch.randn(2, 2, 4, 5, dtype=torch.float64, requires_grad=True)
+    values = layer.matrix.values
+
+    def call(x: torch.Tensor, values: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(layer, {"matrix.values": values, "bias": bias}, (x,))
+
+    assert torch.autograd.gradcheck(call, (x, values, layer.bias))
+    assert torch.autograd.gradgradcheck(call, (x, values, layer.bias), fast_mode=True)
 
 
-@pytest.mark.parametrize("kind", LINEAR + CONV2D)
-def test_inputs_of_another_width_are_refused(kind):
-    dense = nn.Linear(4, 4) if kind in LINEAR else nn.Conv2d(4, 4, 3)
-    x = torch.ones(2, 5) if kind in LINEAR else torch.ones(2, 5, 8, 8)
-    with pytest.raises(ModelError, match="expected"):
-        kind.from_dense(dense)(x)
-
-
-@pytest.mark.parametrize("kind", [CSRConv2d, BlockConv2d])
-def test_images_smaller_than_the_kernel_are_refused(kind):
-    with pytest.raises(ModelError, match="the kernel reaches"):
-        kind.from_dense(nn.Conv2d(4, 4, 3))(torch.ones(1, 4, 2, 2))
-
-
-@pytest.mark.parametrize("kind", LINEAR)
-def test_gradients_reach_the_input(kind):
-    dense = pruned(nn.Linear(12, 20))
-    x = torch.randn(4, 12, requires_grad=True)
-    (wanted,) = torch.autograd.grad(dense(x).square().sum(), x)
-    (got,) = torch.autograd.grad(kind.from_dense(dense)(x).square().sum(), x)
-    close(got, wanted)
-
-
-@pytest.mark.parametrize("kind", LINEAR)
-def test_the_dense_layer_is_left_alone(kind):
-    dense = nn.Linear(4, 4)
-    packed = kind.from_dense(dense)
-    with torch.no_grad():
-        packed.bias.add_(1.0)
-        next(p for name, p in packed.named_parameters() if name != "bias").zero_()
-    assert dense.weight.all()
-    assert not torch.equal(packed.bias, dense.bias)
-
-
-@pytest.mark.parametrize(
-    ("kind", "layer"),
-    [
-        (CSRLinear, nn.Conv2d(2, 2, 1)),
-        (CompactLinear, nn.ReLU()),
-        (CSRConv2d, nn.Linear(2, 2)),
-        (BlockConv2d, nn.Conv2d(4, 4, 3, groups=2)),
-        (CompactConv2d, nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
-        (CSRConv2d, nn.Conv2d(4, 4, 3, padding="same")),
-    ],
-)
-def test_layers_that_cannot_be_packed_are_refused(kind, layer):
-    with pytest.raises(ModelError, match="expected"):
-        kind.from_dense(layer)
+def test_a_kernel_that_there_is_not_is_refused():
+    with pytest.raises(SettingError, match="unknown kernel of sparse layers 'block'; did you mean 'blocks'"):
+        SparseLinear.from_dense(nn.Linear(3, 3), "block")

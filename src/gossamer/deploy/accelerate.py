@@ -28,9 +28,9 @@ from gossamer.deploy.choice import Accelerated, Choice
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
+from gossamer.nn import compact
 from gossamer.nn.linear import Linear
 from gossamer.nn.packed import Packed
-from gossamer.nn.sparse import CompactLinear
 from gossamer.timing import Timing, interleaved, using_threads
 
 __all__ = ["Accelerated", "Choice", "accelerate"]
@@ -211,7 +211,7 @@ def _candidates(layer: nn.Module) -> dict[str, Packed]:
     native_here = native.available() and weight.dtype == torch.float32 and weight.device.type == "cpu"
     found: dict[str, Packed] = {}
     for kernel in changes.CONV2D if isinstance(layer, nn.Conv2d) else changes.LINEAR:
-        if kernel != CompactLinear.kernel and not native_here:
+        if kernel != compact.KERNEL and not native_here:
             continue
         try:
             packed = changes.packed(layer, kernel)

@@ -6,18 +6,27 @@ A change is Settings: it goes to JSON and back by its name. Later kinds join the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
 from gossamer.errors import ModelError, nearest
-from gossamer.nn.packed import Packed
-from gossamer.nn.sparse import BlockConv2d, BlockLinear, CompactConv2d, CompactLinear, CSRConv2d, CSRLinear
+from gossamer.nn import compact
+from gossamer.nn.packed import MATRICES, Packed
+from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings
 
-LINEAR: dict[str, type[Packed]] = {kind.kernel: kind for kind in (CSRLinear, BlockLinear, CompactLinear)}
-CONV2D: dict[str, type[Packed]] = {kind.kernel: kind for kind in (CSRConv2d, BlockConv2d, CompactConv2d)}
+LINEAR: dict[str, Callable[[nn.Module], Packed]] = {
+    **{kernel: partial(SparseLinear.from_dense, kernel=kernel) for kernel in MATRICES},
+    compact.KERNEL: compact.CompactLinear.from_dense,
+}
+CONV2D: dict[str, Callable[[nn.Module], Packed]] = {
+    **{kernel: partial(SparseConv2d.from_dense, kernel=kernel) for kernel in MATRICES},
+    compact.KERNEL: compact.CompactConv2d.from_dense,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +69,20 @@ def found(model: nn.Module) -> tuple[SwapLayer, ...]:
     return tuple(SwapLayer(layer=name, kernel=module.kernel) for name, module in swaps)
 
 
+def predicting(model: nn.Module) -> nn.Module:
+    """Returns a model whose sparse layers are those for prediction, with dense weights in the state dict.
+
+    It is `model` itself unless a layer is in training; then it is a copy.
+    """
+    if not any(isinstance(module, Sparse) and module.trains for module in model.modules()):
+        return model
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, Sparse):
+            module.train_weights(False)
+    return model
+
+
 def packed(dense: nn.Module, kernel: str) -> Packed:
     """Returns a packed copy of a dense linear layer or convolution.
 
@@ -69,7 +92,7 @@ def packed(dense: nn.Module, kernel: str) -> Packed:
     kinds = CONV2D if isinstance(dense, nn.Conv2d) else LINEAR
     if kernel not in kinds:
         raise ModelError(f"kernel {kernel!r} does not serve {type(dense).__name__}; known: {', '.join(sorted(kinds))}")
-    return kinds[kernel].from_dense(dense)
+    return kinds[kernel](dense)
 
 
 def submodule(model: nn.Module, name: str) -> nn.Module:

@@ -84,7 +84,7 @@ def save(
     arrays: dict[str, Tensor] = {}
     records: dict[str, dict[str, Any]] = {}
     first: dict[Any, str] = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in changes.predicting(model).state_dict().items():
         if not isinstance(tensor, Tensor):
             raise ModelError(f"{name}: the state dict holds a {type(tensor).__name__}; only tensors can be saved")
         key = identity(tensor)

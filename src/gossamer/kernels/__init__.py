@@ -5,14 +5,16 @@ from gossamer.kernels.aggregate import aggregate as aggregate
 from gossamer.kernels.aggregate import aggregate_reference as aggregate_reference
 from gossamer.kernels.aggregate import edge_dot as edge_dot
 from gossamer.kernels.aggregate import edge_dot_reference as edge_dot_reference
-from gossamer.kernels.block_matmul import Blocks as Blocks
 from gossamer.kernels.block_matmul import block_linear as block_linear
 from gossamer.kernels.block_matmul import block_linear_reference as block_linear_reference
 from gossamer.kernels.block_matmul import block_matmul as block_matmul
 from gossamer.kernels.block_matmul import block_matmul_reference as block_matmul_reference
-from gossamer.kernels.block_matmul import from_blocks as from_blocks
-from gossamer.kernels.block_matmul import to_blocks as to_blocks
+from gossamer.kernels.blocks import Blocks as Blocks
+from gossamer.kernels.blocks import from_blocks as from_blocks
+from gossamer.kernels.blocks import to_blocks as to_blocks
 from gossamer.kernels.checks import check_csr as check_csr
+from gossamer.kernels.conv2d import Steps as Steps
+from gossamer.kernels.conv2d import sparse_conv2d as sparse_conv2d
 from gossamer.kernels.csr_matmul import csr_linear as csr_linear
 from gossamer.kernels.csr_matmul import csr_linear_reference as csr_linear_reference
 from gossamer.kernels.csr_matmul import csr_matmul as csr_matmul
@@ -24,6 +26,7 @@ from gossamer.kernels.transpose import transpose_csr as transpose_csr
 __all__ = [
     "MACS",
     "Blocks",
+    "Steps",
     "Transpose",
     "aggregate",
     "aggregate_reference",
@@ -40,6 +43,7 @@ __all__ = [
     "edge_dot_reference",
     "from_blocks",
     "native",
+    "sparse_conv2d",
     "to_blocks",
     "transpose_csr",
 ]

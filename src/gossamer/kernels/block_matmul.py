@@ -9,47 +9,17 @@ of 16 is padded with rows of zeros, which are computed and dropped.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
+from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
+from gossamer.kernels.blocks import ROWS
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
 from gossamer.kernels.library import index_error, register
-
-ROWS = 16  # rows that share their columns
-
-
-class Blocks(NamedTuple):
-    """A matrix in blocks of 16 rows; block `b` keeps `columns[indptr[b]:indptr[b + 1]]`."""
-
-    indptr: Tensor  # (ceil(R / 16) + 1,) int64
-    columns: Tensor  # (n,) int32
-    values: Tensor  # (n, 16); values[k, i] stands in row 16 b + i, column columns[k]
-
-
-def to_blocks(dense: Tensor) -> Blocks:
-    """Returns the blocks of a dense (R, C) matrix: a column is kept where any of its 16 numbers is not zero.
-
-    Raises:
-        DataError: `dense` is not a floating-point matrix.
-
-    >>> to_blocks(torch.tensor([[0.0, 2.0], [0.0, 3.0]])).columns
-    tensor([1], dtype=torch.int32)
-    """
-    check_float(dense, "dense")
-    if dense.dim() != 2:
-        raise DataError(f"dense: expected a matrix, found {describe(dense)}")
-    rows, columns = dense.shape
-    blocks = -(-rows // ROWS)
-    padded = torch.nn.functional.pad(dense, (0, 0, 0, blocks * ROWS - rows)).reshape(blocks, ROWS, columns)
-    kept = (padded != 0).any(dim=1)  # (blocks, C)
-    block, column = kept.nonzero(as_tuple=True)
-    indptr = torch.zeros(blocks + 1, dtype=torch.int64, device=dense.device)
-    torch.cumsum(kept.sum(dim=1), 0, out=indptr[1:])
-    return Blocks(indptr, column.to(torch.int32), padded[block, :, column].contiguous())
 
 
 def block_matmul(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
@@ -105,14 +75,6 @@ def block_linear(  # noqa: PLR0917  the arguments of the operator
         return BLOCK_LINEAR(indptr, columns, values, x, rows, bias)  # type: ignore[no-any-return]
     flat = BLOCK_LINEAR(indptr, columns, values, x.reshape(-1, x.shape[-1]), rows, bias)
     return flat.reshape(*x.shape[:-1], rows)  # type: ignore[no-any-return]
-
-
-def from_blocks(indptr: Tensor, columns: Tensor, values: Tensor, rows: int, width: int) -> Tensor:
-    """Returns the dense (`rows`, `width`) matrix; columns that a block lists twice add up."""
-    blocks = indptr.shape[0] - 1
-    block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
-    dense = values.new_zeros(blocks * width, ROWS).index_add_(0, block * width + columns, values)
-    return dense.reshape(blocks, width, ROWS).transpose(1, 2).reshape(blocks * ROWS, width)[:rows]
 
 
 def block_matmul_reference(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
@@ -211,26 +173,16 @@ def _linear_fake(  # noqa: PLR0917  the arguments of the operator
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     del output
-    ctx.rows = inputs[4]
     ctx.save_for_backward(*inputs[:4])
-
-
-def _grad_values(indptr: Tensor, columns: Tensor, grad: Tensor, x: Tensor) -> Tensor:
-    """Returns the gradient of the stored values for grad (R, B) and x (C, B): a dense product, then a gather."""
-    blocks = indptr.shape[0] - 1
-    padded = torch.nn.functional.pad(grad, (0, 0, 0, blocks * ROWS - grad.shape[0]))
-    dense = (padded @ x.T).reshape(blocks, ROWS, x.shape[0]).transpose(1, 2).reshape(-1, ROWS)  # (blocks · C, 16)
-    block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
-    return dense.index_select(0, block * x.shape[0] + columns)
 
 
 def _matmul_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, columns, values, x = ctx.saved_tensors
     grad_values = grad_x = None
     if ctx.needs_input_grad[2]:
-        grad_values = _grad_values(indptr, columns, grad, x)
+        grad_values = BLOCK_VALUES(indptr, columns, grad, x, False)
     if ctx.needs_input_grad[3]:
-        grad_x = from_blocks(indptr, columns, values, ctx.rows, x.shape[0]).T @ grad
+        grad_x = BLOCK_INPUT(indptr, columns, values, grad, x.shape[0], False)
     return None, None, grad_values, grad_x, None
 
 
@@ -238,9 +190,9 @@ def _linear_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, columns, values, x = ctx.saved_tensors
     grad_values = grad_x = grad_bias = None
     if ctx.needs_input_grad[2]:
-        grad_values = _grad_values(indptr, columns, grad.T, x.T)
+        grad_values = BLOCK_VALUES(indptr, columns, grad, x, True)
     if ctx.needs_input_grad[3]:
-        grad_x = grad @ from_blocks(indptr, columns, values, ctx.rows, x.shape[1])
+        grad_x = BLOCK_INPUT(indptr, columns, values, grad, x.shape[1], True)
     if ctx.needs_input_grad[5]:
         grad_bias = grad.sum(0)
     return None, None, grad_values, grad_x, None, grad_bias

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
-from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT, aggregate_reference
+from gossamer.kernels.aggregate import aggregate_reference
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
+from gossamer.kernels.csr_gradients import CSR_VALUES
 from gossamer.kernels.library import index_error, register
 from gossamer.kernels.transpose import TRANSPOSE
 
@@ -178,24 +179,23 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _matmul_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, indices, values, x = ctx.saved_tensors
-    there = TRANSPOSE(indptr, indices, x.shape[0])
     grad_values = grad_x = None
     if ctx.needs_input_grad[2]:
-        grad_values = EDGE_DOT(indptr, indices, grad, x, False, *there)
+        grad_values = CSR_VALUES(indptr, indices, grad, x, False)
     if ctx.needs_input_grad[3]:
-        grad_x = AGGREGATE(*there[:2], grad, values, there[2], indptr, indices, None)
+        starts, rows, edge = TRANSPOSE(indptr, indices, x.shape[0])
+        grad_x = CSR_MATMUL(starts, rows, values.index_select(0, edge), grad)
     return None, None, grad_values, grad_x
 
 
 def _linear_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, indices, values, x = ctx.saved_tensors
-    there = TRANSPOSE(indptr, indices, x.shape[1])
     grad_values = grad_x = grad_bias = None
     if ctx.needs_input_grad[2]:
-        grad_values = EDGE_DOT(indptr, indices, grad.T, x.T, False, *there)
+        grad_values = CSR_VALUES(indptr, indices, grad, x, True)
     if ctx.needs_input_grad[3]:
-        turned = values.index_select(0, there[2])
-        grad_x = CSR_LINEAR(*there[:2], turned, grad, None)
+        starts, rows, edge = TRANSPOSE(indptr, indices, x.shape[1])
+        grad_x = CSR_LINEAR(starts, rows, values.index_select(0, edge), grad, None)
     if ctx.needs_input_grad[4]:
         grad_bias = grad.sum(0)
     return None, None, grad_values, grad_x, grad_bias

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT
+from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
 from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
+from gossamer.kernels.conv2d import SPARSE_CONV2D, SPARSE_CONV2D_INPUT, SPARSE_CONV2D_VALUES
+from gossamer.kernels.csr_gradients import CSR_VALUES
 from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
 from gossamer.kernels.low_bits.binary import BINARY_LINEAR, BINARY_MATMUL
 from gossamer.kernels.low_bits.few_bits import FEW_BITS_INT8_LINEAR, FEW_BITS_LINEAR
@@ -58,6 +61,32 @@ def _few_bits_int8(args: Sequence[Any], out: Any) -> int:
     return int(args[7]) * int(out.numel())
 
 
+def _block_input(args: Sequence[Any], out: Any) -> int:
+    return int(args[2].numel()) * int(out.shape[0 if args[5] else 1])
+
+
+def _block_values(args: Sequence[Any], out: Any) -> int:
+    return int(out.numel()) * int(args[3].shape[0 if args[4] else 1])
+
+
+def _csr_values(args: Sequence[Any], out: Any) -> int:
+    return int(out.shape[0]) * int(args[3].shape[0 if args[4] else 1])
+
+
+def _conv2d(args: Sequence[Any], out: Any) -> int:
+    return int(args[2].numel()) * int(out.shape[0] * out.shape[2] * out.shape[3])
+
+
+def _conv2d_input(args: Sequence[Any], out: Any) -> int:
+    flow = args[3]
+    return int(args[2].numel()) * int(flow.shape[0] * flow.shape[2] * flow.shape[3])
+
+
+def _conv2d_values(args: Sequence[Any], out: Any) -> int:
+    flow = args[2]
+    return int(out.numel()) * int(flow.shape[0] * flow.shape[2] * flow.shape[3])
+
+
 MACS: dict[Any, Formula] = {
     AGGREGATE: _aggregate,
     EDGE_DOT: _edge_dot,
@@ -73,5 +102,11 @@ MACS: dict[Any, Formula] = {
     INT8_LINEAR: _words,
     FEW_BITS_LINEAR: _few_bits,
     FEW_BITS_INT8_LINEAR: _few_bits_int8,
+    CSR_VALUES: _csr_values,
+    BLOCK_INPUT: _block_input,
+    BLOCK_VALUES: _block_values,
+    SPARSE_CONV2D: _conv2d,
+    SPARSE_CONV2D_INPUT: _conv2d_input,
+    SPARSE_CONV2D_VALUES: _conv2d_values,
 }
 """Operator overload to `formula(args, out)`: positional arguments and result, as a dispatch mode sees them."""

@@ -7,6 +7,8 @@ from gossamer.nn.coded import CodedConv2d as CodedConv2d
 from gossamer.nn.coded import CodedLinear as CodedLinear
 from gossamer.nn.coded import CodedWeights as CodedWeights
 from gossamer.nn.coded import Steps as Steps
+from gossamer.nn.compact import CompactConv2d as CompactConv2d
+from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
@@ -15,22 +17,17 @@ from gossamer.nn.linear import Features as Features
 from gossamer.nn.linear import Linear as Linear
 from gossamer.nn.quantized import FewBitsWeights as FewBitsWeights
 from gossamer.nn.quantized import Int8Weights as Int8Weights
+from gossamer.nn.regrow import drop_and_grow as drop_and_grow
+from gossamer.nn.regrow import recorded as recorded
+from gossamer.nn.regrow import remap as remap
 from gossamer.nn.sage import SAGEConv as SAGEConv
-from gossamer.nn.sparse import BlockConv2d as BlockConv2d
-from gossamer.nn.sparse import BlockLinear as BlockLinear
-from gossamer.nn.sparse import CompactConv2d as CompactConv2d
-from gossamer.nn.sparse import CompactLinear as CompactLinear
-from gossamer.nn.sparse import CSRConv2d as CSRConv2d
-from gossamer.nn.sparse import CSRLinear as CSRLinear
+from gossamer.nn.sparse import SparseConv2d as SparseConv2d
+from gossamer.nn.sparse import SparseLinear as SparseLinear
 from gossamer.nn.ternary import TernaryWeights as TernaryWeights
 
 __all__ = [
     "APPNP",
     "BinaryWeights",
-    "BlockConv2d",
-    "BlockLinear",
-    "CSRConv2d",
-    "CSRLinear",
     "CodedConv2d",
     "CodedLinear",
     "CodedWeights",
@@ -46,6 +43,11 @@ __all__ = [
     "SAGEConv",
     "Steps",
     "TernaryWeights",
+    "SparseConv2d",
+    "SparseLinear",
+    "drop_and_grow",
     "dropout",
     "edge_softmax",
+    "recorded",
+    "remap",
 ]

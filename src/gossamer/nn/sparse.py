@@ -1,49 +1,176 @@
-"""Layers for prediction that skip the zeros of a pruned layer; each computes what the dense one computes.
+"""Linear layers and convolutions that hold, train and multiply only the weights that are there.
 
-    CSRLinear, CSRConv2d           any zeros: one pass over the nonzeros
-    BlockLinear, BlockConv2d       16 outputs that share their inputs: one position for 16 weights
-    CompactLinear, CompactConv2d   outputs or inputs that are all zero: a smaller dense product, put in place
+    layer = SparseLinear.from_dense(dense, "blocks")                  for prediction: what is not zero
+    layer = SparseLinear.from_dense(dense, "csr", keep=mask, train=True)
+    layer = SparseLinear.random(1024, 1024, density=0.1, train=True)  no dense weight is ever made
 
-Each is made from a dense layer by `from_dense`. Results differ from the dense layer's by rounding only,
-because the order of additions differs. A convolution is a product with the patches of the image (im2col:
-Chellapilla, Puri & Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006).
+The kernel is "csr" (any weights) or "blocks" (16 outputs that share their inputs: one position for 16 weights, and
+much faster). Parameters are the stored values and the bias, so gradients and the optimiser's state are as small as
+they are; the pattern lies in buffers, and `regrow.drop_and_grow` moves it. Results and gradients differ from those of
+the masked dense layer by rounding only, because the order of additions differs.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Self
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import grad as dense_gradients
 
-from gossamer.errors import ModelError
-from gossamer.nn.packed import BlockMatrix, CSRMatrix, Matrix, Packed, frozen
+from gossamer.errors import ModelError, SettingError, unknown
+from gossamer.kernels.conv2d import Steps, sparse_conv2d
+from gossamer.nn.choose import distinct
+from gossamer.nn.packed import MATRICES, Matrix, Packed, frozen
+from gossamer.nn.shapes import check_convolution, check_images, check_width, linear_arrays
 
-Pair = tuple[int, int]
-_COLUMNS = 4096  # images are multiplied together up to this many output places, to stay in cache
 
+class Sparse(Packed):
+    """What the two layers share: a packed matrix of (outputs, inputs), or (outputs, inputs · taps)."""
 
-class _SparseLinear(Packed):
-    """A linear layer with a packed matrix: x (..., in_features) to (..., out_features)."""
-
-    packing: ClassVar[type[Matrix]]
     matrix: Matrix
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.out_features, self.in_features = weight.shape
+    def _begin(self, kernel: str, rows: int, columns: int, dtype: torch.dtype, bias: Tensor | None) -> None:
+        if kernel not in MATRICES:
+            raise SettingError(unknown("kernel of sparse layers", kernel, MATRICES))
+        self.kernel = kernel
+        self.matrix = MATRICES[kernel](rows, columns, dtype)
         self.bias = None if bias is None else frozen(bias)
-        self.pack(weight)
 
-    @classmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
-        """Packs a linear layer, which is left as it is; raises ModelError for any other kind of layer."""
-        return cls(*_linear_arrays(layer))
+    @property
+    def trains(self) -> bool:
+        """Whether the weights ask for gradients."""
+        return self.matrix.values.requires_grad
+
+    def train_weights(self, wanted: bool = True) -> Self:
+        """Makes the stored weights and the bias ask for gradients, or not, and returns the layer."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(wanted)
+        return self
 
     def pack(self, weight: Tensor) -> None:
-        """Takes over a weight (out_features, in_features)."""
-        self.matrix = self.packing(weight)
+        """Takes over what is not zero of a dense weight, in the shape that the dense layer has it."""
+        self.matrix.pack(self._as_matrix(weight))
+
+    @abstractmethod
+    def dense_gradient(self, x: Tensor, flow: Tensor, rows: slice) -> Tensor:
+        """Returns some rows of what the gradient of the dense matrix would be, (rows, C).
+
+        Args:
+            x: An input of the layer.
+            flow: The gradient of the result it led to.
+            rows: Of the matrix: outputs.
+        """
+
+    @abstractmethod
+    def may_store(self, places: Tensor) -> Tensor:
+        """Says of places (n,) int64 of units whether the layer can have weights there, (n,) bool."""
+
+    @abstractmethod
+    def _as_matrix(self, weight: Tensor) -> Tensor:
+        """Returns a dense weight, or a mask of it, as the matrix that is packed."""
+
+    def _stored(self) -> dict[str, Tensor]:
+        if not self.trains:
+            return {"weight": self.weight}
+        return {name: getattr(self.matrix, name) for name in ("indptr", "indices", "values")}
+
+    def _restore(self, stored: dict[str, Tensor]) -> None:
+        if "weight" in stored:
+            self.pack(stored["weight"].to(self.matrix.values.device))
+        else:
+            self.matrix.restore(**stored)
+
+
+class SparseLinear(Sparse):
+    """A linear layer with a sparse weight: x (..., in_features) to (..., out_features)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: Tensor | None = None,
+        kernel: str = "csr",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Makes a layer without any weights; `from_dense` and `random` are the usual ways to make one."""
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self._begin(kernel, out_features, in_features, dtype, bias)
+
+    @classmethod
+    def from_dense(
+        cls, layer: nn.Module, kernel: str = "csr", *, keep: Tensor | None = None, train: bool = False
+    ) -> Self:
+        """Packs a linear layer, which is left as it is.
+
+        Args:
+            layer: Any module with a weight (out_features, in_features).
+            kernel: csr or blocks.
+            keep: Mask of the weight, True = store, zeros included; None stores what is not zero.
+            train: Whether the stored weights and the bias ask for gradients.
+
+        Raises:
+            ModelError: It is no linear layer.
+            SettingError: There is no such kernel.
+        """
+        weight, bias = linear_arrays(layer)
+        found = cls(weight.shape[1], weight.shape[0], bias, kernel, weight.dtype).to(weight.device)
+        found.matrix.pack(weight, keep)
+        return found.train_weights(train)
+
+    @classmethod
+    def random(
+        cls,
+        in_features: int,
+        out_features: int,
+        density: float,
+        *,
+        kernel: str = "csr",
+        bias: bool = True,
+        seed: int = 0,
+        train: bool = True,
+    ) -> Self:
+        """Draws a layer whose pattern is random and whose weights suit the inputs that each output has.
+
+        A weight is uniform in ± 1/√(inputs stored for its output), where `torch.nn.Linear` takes all inputs: so
+        that signals keep their size (Evci et al., "Gradient flow in sparse neural networks", AAAI 2022, §3.1).
+
+        Args:
+            in_features: C.
+            out_features: R.
+            density: Fraction of the weights to store, in (0, 1].
+            kernel: csr or blocks.
+            bias: Whether there is one; drawn as `torch.nn.Linear` does.
+            seed: Of pattern and weights.
+            train: Whether the stored weights and the bias ask for gradients.
+
+        Raises:
+            SettingError: The density is out of range, or there is no such kernel.
+        """
+        if not 0.0 < density <= 1.0:
+            raise SettingError(f"density is {density}; expected a fraction in (0, 1]")
+        generator = torch.Generator().manual_seed(seed)
+        reach = 1 / math.sqrt(max(in_features, 1))
+        offset = torch.empty(out_features).uniform_(-reach, reach, generator=generator) if bias else None
+        layer = cls(in_features, out_features, offset, kernel)
+        matrix = layer.matrix
+        units = matrix.bands * in_features
+        matrix.move(matrix.places, distinct(units, round(density * units), generator))
+        inputs = matrix.indptr.diff().repeat_interleave(matrix.indptr.diff())
+        scale = inputs.rsqrt().view(-1, *[1] * (matrix.values.dim() - 1))
+        matrix.values.data.uniform_(-1.0, 1.0, generator=generator).mul_(scale)
+        matrix.clear_padding()
+        return layer.train_weights(train)
+
+    def to_dense(self) -> nn.Linear:
+        """Returns the dense layer with the same weights."""
+        weight = self.weight
+        dense = nn.Linear(self.in_features, self.out_features, self.bias is not None, weight.device, weight.dtype)
+        dense.load_state_dict({"weight": weight} | ({} if self.bias is None else {"bias": self.bias.detach()}))
+        return dense
 
     @property
     def weight(self) -> Tensor:
@@ -52,240 +179,130 @@ class _SparseLinear(Packed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns x · weightᵀ + bias, (..., out_features)."""
-        _check_width(x, self.in_features)
+        check_width(x, self.in_features)
         return self.matrix.linear(x, self.bias)
+
+    def dense_gradient(self, x: Tensor, flow: Tensor, rows: slice) -> Tensor:
+        """Returns some rows of the dense weight's gradient; see `Sparse`."""
+        return flow.reshape(-1, self.out_features)[:, rows].T @ x.reshape(-1, self.in_features)
+
+    def may_store(self, places: Tensor) -> Tensor:
+        """Says of places (n,) int64 of units whether the layer can have weights there, (n,) bool: anywhere."""
+        return torch.ones_like(places, dtype=torch.bool)
 
     def extra_repr(self) -> str:
         """Names the sizes and the number of stored weights."""
         stored = self.matrix.values.numel()
-        return f"in_features={self.in_features}, out_features={self.out_features}, stored={stored}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}, stored={stored}"
+        )
+
+    def _as_matrix(self, weight: Tensor) -> Tensor:
+        return weight
 
 
-class CSRLinear(_SparseLinear):
-    """A linear layer that multiplies by its nonzeros only."""
+class SparseConv2d(Sparse):
+    """A convolution with a sparse weight: x (N, in_channels, H, W) to (N, out_channels, H_out, W_out).
 
-    kernel = "csr"
-    packing = CSRMatrix
-
-
-class BlockLinear(_SparseLinear):
-    """A linear layer whose outputs, 16 at a time, use the same inputs."""
-
-    kernel = "blocks"
-    packing = BlockMatrix
-
-
-class CompactLinear(Packed):
-    """A linear layer that leaves out inputs nobody uses and outputs that are the bias alone.
-
-    Parameters: `small` (kept outputs, used inputs) and `bias`; buffers: `rows` and `columns`, where they
-        stand.
+    Groups are zeros like any others: an output stores no weights for the channels of other groups.
     """
 
-    kernel = "compact"
-    small: nn.Parameter
-    rows: Tensor
-    columns: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, layer: nn.Conv2d, kernel: str = "csr") -> None:
+        """Makes a layer like this one without any weights; `from_dense` is the usual way to make one."""
         super().__init__()
-        self.out_features, self.in_features = weight.shape
-        self.bias = None if bias is None else frozen(bias)
-        self.pack(weight)
+        check_convolution(type(self).__name__, layer)
+        self.in_channels, self.out_channels, self.groups = layer.in_channels, layer.out_channels, layer.groups
+        pairs = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        self.steps = Steps(*((int(pair[0]), int(pair[1])) for pair in pairs))
+        columns = layer.in_channels * self.steps.kernel[0] * self.steps.kernel[1]
+        self._begin(kernel, layer.out_channels, columns, layer.weight.dtype, layer.bias)
+        if self.groups > 1 and self.out_channels // self.groups % self.matrix.height:
+            raise ModelError(
+                f"SparseConv2d: {self.out_channels} outputs in {self.groups} groups; expected groups of a multiple "
+                f"of {self.matrix.height} outputs, or use kernel 'csr'"
+            )
 
     @classmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
-        """Packs a linear layer, which is left as it is; raises ModelError for any other kind of layer."""
-        return cls(*_linear_arrays(layer))
+    def from_dense(
+        cls, layer: nn.Module, kernel: str = "csr", *, keep: Tensor | None = None, train: bool = False
+    ) -> Self:
+        """Packs a convolution, which is left as it is.
 
-    def pack(self, weight: Tensor) -> None:
-        """Takes over a weight (out_features, in_features)."""
-        _compact(self, weight)
+        Args:
+            layer: A Conv2d with zero padding given in pixels.
+            kernel: csr or blocks.
+            keep: Mask of the weight, True = store, zeros included; None stores what is not zero.
+            train: Whether the stored weights and the bias ask for gradients.
+
+        Raises:
+            ModelError: It is no convolution, or one that this layer cannot follow.
+            SettingError: There is no such kernel.
+        """
+        if not isinstance(layer, nn.Conv2d):
+            raise ModelError(f"{cls.__name__}: expected a Conv2d, found {type(layer).__name__}")
+        found = cls(layer, kernel).to(layer.weight.device)
+        found.matrix.pack(found._as_matrix(layer.weight), None if keep is None else found._as_matrix(keep))
+        return found.train_weights(train)
+
+    def to_dense(self) -> nn.Conv2d:
+        """Returns the dense layer with the same weights."""
+        weight, steps = self.weight, self.steps._asdict()
+        dense = nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            steps.pop("kernel"),
+            **steps,
+            groups=self.groups,
+            bias=self.bias is not None,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        dense.load_state_dict({"weight": weight} | ({} if self.bias is None else {"bias": self.bias.detach()}))
+        return dense
 
     @property
     def weight(self) -> Tensor:
-        """The dense weight, (out_features, in_features), made anew at each access."""
-        return _spread(self, (self.out_features, self.in_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns x · weightᵀ + bias, (..., out_features)."""
-        _check_width(x, self.in_features)
-        used = x if self.columns.numel() == self.in_features else x.index_select(-1, self.columns)
-        if self.rows.numel() == self.out_features:
-            return F.linear(used, self.small, self.bias)
-        product = F.linear(used, self.small, None if self.bias is None else self.bias[self.rows])
-        out = x.new_zeros(*x.shape[:-1], self.out_features)
-        if self.bias is not None:
-            out.copy_(self.bias)
-        return out.index_copy(-1, self.rows, product)
-
-    def extra_repr(self) -> str:
-        """Names the sizes, before and after."""
-        kept, used = self.small.shape
-        return f"in_features={self.in_features}, out_features={self.out_features}, small=({kept}, {used})"
-
-
-class _Conv2d(Packed):
-    """What the packed convolutions share: their shape, and how the dense layer moved over the image."""
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
-        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
-        self.kernel_size = (layer.kernel_size[0], layer.kernel_size[1])
-        self.steps: dict[str, Any] = {
-            "stride": layer.stride,
-            "padding": layer.padding,
-            "dilation": layer.dilation,
-        }
-        self.bias = None if layer.bias is None else frozen(layer.bias)
-        self.pack(layer.weight)
-
-    @classmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
-        """Packs a convolution, which is left as it is; raises ModelError for what it cannot follow."""
-        if not isinstance(layer, nn.Conv2d):
-            raise ModelError(f"{cls.__name__}: expected a Conv2d, found {type(layer).__name__}")
-        if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-            raise ModelError(
-                f"{cls.__name__}: groups={layer.groups}, padding={layer.padding!r}, "
-                f"padding_mode={layer.padding_mode!r}; expected one group and zero padding given in pixels"
-            )
-        return cls(layer)
-
-    @abstractmethod
-    def _convolve(self, x: Tensor) -> Tensor:
-        """Convolves a batch of images."""
+        """The dense weight, (out_channels, in_channels / groups, kh, kw), made anew at each access."""
+        spread = self.matrix.dense().view(self.groups, -1, self.groups, self.matrix.columns // self.groups)
+        group = torch.arange(self.groups, device=spread.device)
+        return spread[group, :, group].reshape(self.out_channels, -1, *self.steps.kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the convolution of x (N, C_in, H, W), (N, C_out, H_out, W_out); N may be left out of both."""
-        if x.dim() not in (3, 4) or x.shape[-3] != self.in_channels:
-            raise ModelError(f"convolution: expected (N, {self.in_channels}, H, W), found {tuple(x.shape)}")
-        return self._convolve(x) if x.dim() == 4 else self._convolve(x[None])[0]
+        check_images(x, self.in_channels, self.steps)
+        matrix = self.matrix
+        images = x if x.dim() == 4 else x[None]
+        out = sparse_conv2d(
+            matrix.indptr, matrix.indices, matrix.values, images, self.out_channels, self.steps, self.bias
+        )
+        return out if x.dim() == 4 else out[0]
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (self.out_channels, self.in_channels, *self.kernel_size)
+    def dense_gradient(self, x: Tensor, flow: Tensor, rows: slice) -> Tensor:
+        """Returns some rows of the gradient of the dense matrix; see `Sparse`."""
+        x, flow = (array if array.dim() == 4 else array[None] for array in (x, flow))
+        flow = flow[:, rows]
+        kernel, *steps = self.steps
+        shape = (flow.shape[1], self.in_channels, *kernel)
+        gradient = dense_gradients.conv2d_weight(x, shape, flow, *steps)  # type: ignore[no-untyped-call]
+        return gradient.flatten(1)  # type: ignore[no-any-return]
+
+    def may_store(self, places: Tensor) -> Tensor:
+        """Says of places (n,) int64 of units whether their input is in the group of their outputs, (n,) bool."""
+        band, column = places // self.matrix.columns, places % self.matrix.columns
+        group = band * self.matrix.height // (self.out_channels // self.groups)
+        return group == column // (self.matrix.columns // self.groups)
 
     def extra_repr(self) -> str:
-        """Names the sizes."""
-        steps = ", ".join(f"{name}={value}" for name, value in self.steps.items())
-        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, {steps}"
+        """Names the sizes and the number of stored weights."""
+        steps = ", ".join(f"{name}={value}" for name, value in self.steps._asdict().items())
+        stored = self.matrix.values.numel()
+        return f"{self.in_channels}, {self.out_channels}, {steps}, kernel={self.kernel}, stored={stored}"
 
-
-class _SparseConv2d(_Conv2d):
-    """A convolution as a packed matrix (C_out, C_in · kh · kw) times the patches of each image."""
-
-    packing: ClassVar[type[Matrix]]
-    matrix: Matrix
-
-    def pack(self, weight: Tensor) -> None:
-        """Takes over a weight (C_out, C_in, kh, kw)."""
-        self.matrix = self.packing(weight.flatten(1))
-
-    @property
-    def weight(self) -> Tensor:
-        """The dense weight, (C_out, C_in, kh, kw), made anew at each access."""
-        return self.matrix.dense().view(self._shape)
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        patches = _patches(x, self.kernel_size, **self.steps)
-        images, high, wide = patches.shape[3:]
-        out = x.new_empty(images, self.out_channels, high, wide)
-        step = max(1, _COLUMNS // max(1, high * wide))
-        for first in range(0, images, step):
-            part = patches[:, :, :, first : first + step]
-            product = self.matrix.matmul(part.reshape(self.matrix.columns, -1))
-            out[first : first + step] = product.view(self.out_channels, -1, high, wide).transpose(0, 1)
-        if self.bias is not None:
-            out += self.bias[:, None, None]
-        return out
-
-
-class CSRConv2d(_SparseConv2d):
-    """A convolution that multiplies by its nonzeros only."""
-
-    kernel = "csr"
-    packing = CSRMatrix
-
-
-class BlockConv2d(_SparseConv2d):
-    """A convolution whose output channels, 16 at a time, use the same weights' places."""
-
-    kernel = "blocks"
-    packing = BlockMatrix
-
-
-class CompactConv2d(_Conv2d):
-    """A convolution without the channels that are zero.
-
-    Parameters: `small` (kept outputs, used inputs, kh, kw) and `bias`; buffers: `rows` and `columns`.
-    """
-
-    kernel = "compact"
-    small: nn.Parameter
-    rows: Tensor
-    columns: Tensor
-
-    def pack(self, weight: Tensor) -> None:
-        """Takes over a weight (C_out, C_in, kh, kw)."""
-        _compact(self, weight)
-
-    @property
-    def weight(self) -> Tensor:
-        """The dense weight, (C_out, C_in, kh, kw), made anew at each access."""
-        return _spread(self, self._shape)
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        used = x if self.columns.numel() == self.in_channels else x.index_select(1, self.columns)
-        if self.rows.numel() == self.out_channels:
-            return F.conv2d(used, self.small, self.bias, **self.steps)
-        product = F.conv2d(used, self.small, None if self.bias is None else self.bias[self.rows], **self.steps)
-        out = x.new_zeros(x.shape[0], self.out_channels, *product.shape[2:])
-        if self.bias is not None:
-            out.copy_(self.bias[:, None, None])
-        return out.index_copy(1, self.rows, product)
-
-
-def _linear_arrays(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
-    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-    if not isinstance(weight, Tensor) or weight.dim() != 2:
-        raise ModelError(f"expected a linear layer with a weight (outputs, inputs), found {type(layer).__name__}")
-    return weight.detach(), bias
-
-
-def _check_width(x: Tensor, features: int) -> None:
-    if x.shape[-1] != features:
-        raise ModelError(f"linear layer: input has {x.shape[-1]} features, expected {features}")
-
-
-def _patches(x: Tensor, kernel: tuple[int, int], *, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
-    """Returns the patches of images (N, C, H, W) as a view: (C, kh, kw, N, H_out, W_out).
-
-    Copying this view is several times as fast as `F.unfold` on one core, and a 1 × 1 kernel needs no copy.
-    """
-    if any(padding):
-        x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-    reach = [dilation[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
-    high, wide = ((x.shape[2 + axis] - reach[axis]) // stride[axis] + 1 for axis in (0, 1))
-    if high < 1 or wide < 1:
-        raise ModelError(f"convolution: the kernel reaches over {reach}, the padded image is {tuple(x.shape[2:])}")
-    n, c, h, w = x.stride()
-    return x.as_strided(
-        (x.shape[1], *kernel, x.shape[0], high, wide),
-        (c, h * dilation[0], w * dilation[1], n, h * stride[0], w * stride[1]),
-    )
-
-
-def _compact(layer: CompactLinear | CompactConv2d, weight: Tensor) -> None:
-    """Finds what is used; at least one row and one column stay, so that no product is empty."""
-    used = (weight.detach() != 0).flatten(2).any(2) if weight.dim() > 2 else weight.detach() != 0
-    for name, found in (("rows", used.any(1)), ("columns", used.any(0))):
-        found[:1] |= ~found.any()
-        layer.register_buffer(name, found.nonzero().flatten(), persistent=False)
-    layer.small = frozen(weight.detach()[layer.rows][:, layer.columns].contiguous())
-
-
-def _spread(layer: CompactLinear | CompactConv2d, shape: tuple[int, ...]) -> Tensor:
-    weight = layer.small.new_zeros(shape)
-    weight[layer.rows[:, None], layer.columns] = layer.small.detach()
-    return weight
+    def _as_matrix(self, weight: Tensor) -> Tensor:
+        if self.groups == 1:
+            return weight.flatten(1)
+        parts = weight.flatten(1).view(self.groups, self.out_channels // self.groups, -1)
+        spread = parts.new_zeros(*parts.shape[:2], self.groups, parts.shape[2])
+        group = torch.arange(self.groups, device=weight.device)
+        spread[group, :, group] = parts
+        return spread.view(self.out_channels, -1)

@@ -1,0 +1,66 @@
+// Sparse layers in training, and sparse convolution: what their kernels take, and the table of them. The rules of
+// kernels.hpp hold. In convolutions, zeros multiply what a kernel reads beside the image, so an infinity at its border
+// may become NaN in the two gradients; it reaches no other image and no other channel.
+#pragma once
+
+#include "kernels.hpp"
+
+namespace gossamer {
+
+// A gradient of W x for a sparse W; see block_gradients.cpp and csr_gradients.cpp.
+struct ProductGradient {
+  Pattern pattern;       // of W; of blocks of 16 rows: `rows` counts blocks
+  std::int64_t outputs;  // rows of W
+  std::int64_t batch;
+  const float* values;   // (entries), or (entries, 16) in blocks; null where the values' gradient is wanted
+  const float* x;        // (columns, batch), or (batch, columns) by example; null where its gradient is wanted
+  const float* flow;     // gradient of the product: (outputs, batch), or (batch, outputs) by example
+  float* out;            // like x, or like the values
+  int threads;
+};
+
+// Shape of a convolution, whose columns are (channel, tap row, tap column). Pairs are (vertical, horizontal).
+struct Geometry {
+  std::int64_t images;
+  std::int64_t channels;
+  std::int64_t size[2];      // of an image
+  std::int64_t out_size[2];  // of a result
+  std::int64_t kernel[2];
+  std::int64_t stride[2];
+  std::int64_t padding[2];
+  std::int64_t dilation[2];
+};
+
+// A convolution with a sparse W of (outputs, channels * taps), or one of its gradients; see block_conv.cpp and
+// csr_conv.cpp. What a kernel does not read may be null.
+struct Convolution {
+  Pattern pattern;
+  std::int64_t outputs;
+  Geometry shape;
+  const float* values;
+  const float* x;     // (images, channels, size)
+  const float* bias;  // (outputs) or null
+  const float* flow;  // gradient of the result: (images, outputs, out_size)
+  bool relu;          // of the result: negative numbers become zero
+  float* out;         // like the result, like x, or like the values
+  int threads;
+};
+
+// The kernels of one instruction set. `..._scratch` says how many floats the caller lends.
+struct SparseLayerKernels {
+  std::size_t (*block_input_scratch)(const ProductGradient&);
+  bool (*block_input)(const ProductGradient&, bool by_example, float* scratch);
+  std::size_t (*block_values_scratch)(const ProductGradient&);
+  bool (*block_values)(const ProductGradient&, bool by_example, float* scratch);
+  std::size_t (*csr_values_scratch)(const ProductGradient&);
+  bool (*csr_values)(const ProductGradient&, bool by_example, float* scratch);
+  std::size_t (*conv_scratch)(const Convolution&);
+  bool (*block_conv)(const Convolution&, float* scratch);
+  bool (*block_conv_input)(const Convolution&, float* scratch);
+  bool (*block_conv_values)(const Convolution&, float* scratch);
+  bool (*csr_conv)(const Convolution&, float* scratch);
+  bool (*csr_conv_input)(const Convolution&, float* scratch);
+  bool (*csr_conv_values)(const Convolution&, float* scratch);
+};
+
+}  // namespace gossamer

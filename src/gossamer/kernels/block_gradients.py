@@ -1,0 +1,186 @@
+"""The two gradients of a product with a matrix in blocks of 16 rows, computed on the pattern only.
+
+With `out = W x`, `flow` the gradient of `out`: the input's gradient is Wᵀ · flow, and the gradient of the stored
+values is what flow · xᵀ has at their places. Both cost what the product costs. The three are bilinear in one
+another, so each is differentiable by the other two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gossamer.kernels import native
+from gossamer.kernels.blocks import ROWS, from_blocks
+from gossamer.kernels.library import index_error, register
+
+
+def block_input_reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    """The pure-torch reference of the input's gradient: through the dense matrix.
+
+    Args:
+        indptr: With `columns` and `values` the matrix, R × `width`; see `block_matmul`.
+        columns: (n,).
+        values: (n, 16).
+        flow: (R, B), or (B, R) by example.
+        width: C.
+        by_example: Whether `flow` and the result have one row an example.
+
+    Returns:
+        (C, B), or (B, C) by example.
+    """
+    rows = flow.shape[1] if by_example else flow.shape[0]
+    dense = from_blocks(indptr, columns, values, rows, width)
+    return flow @ dense if by_example else dense.T @ flow
+
+
+def block_values_reference(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+    """The pure-torch reference of the values' gradient: a dense product, then a gather.
+
+    Args:
+        indptr: With `columns` the pattern; see `block_matmul`.
+        columns: (n,).
+        flow: (R, B), or (B, R) by example.
+        x: (C, B), or (B, C) by example.
+        by_example: Whether `flow` and `x` have one row an example.
+
+    Returns:
+        (n, 16); zero in the rows that pad the last block.
+    """
+    dense = flow.T @ x if by_example else flow @ x.T  # (R, C)
+    rows, width = dense.shape
+    blocks = indptr.shape[0] - 1
+    padded = torch.nn.functional.pad(dense, (0, 0, 0, blocks * ROWS - rows))
+    lines = padded.reshape(blocks, ROWS, width).transpose(1, 2).reshape(-1, ROWS)  # (blocks · C, 16)
+    block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
+    return lines.index_select(0, block * width + columns)
+
+
+def _input_cpu(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    module = native.kernels()
+    if module is None or flow.dtype is not torch.float32:
+        return block_input_reference(indptr, columns, values, flow, width, by_example)
+    indptr, columns, values, flow = (tensor.contiguous() for tensor in (indptr, columns, values, flow))
+    batch, rows = flow.shape if by_example else flow.shape[::-1]
+    out = torch.empty((batch, width) if by_example else (width, batch))
+    inside = module.block_input(
+        rows,
+        width,
+        batch,
+        columns.shape[0],
+        columns.itemsize,
+        indptr.data_ptr(),
+        columns.data_ptr(),
+        values.data_ptr(),
+        flow.data_ptr(),
+        out.data_ptr(),
+        by_example,
+        torch.get_num_threads(),
+    )
+    if not inside:
+        raise index_error("columns", width)
+    return out
+
+
+def _values_cpu(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+    module = native.kernels()
+    if module is None or flow.dtype is not torch.float32:
+        return block_values_reference(indptr, columns, flow, x, by_example)
+    indptr, columns, flow, x = (tensor.contiguous() for tensor in (indptr, columns, flow, x))
+    batch, rows = flow.shape if by_example else flow.shape[::-1]
+    width = x.shape[1] if by_example else x.shape[0]
+    out = torch.empty(columns.shape[0], ROWS)
+    inside = module.block_values(
+        rows,
+        width,
+        batch,
+        columns.shape[0],
+        columns.itemsize,
+        indptr.data_ptr(),
+        columns.data_ptr(),
+        x.data_ptr(),
+        flow.data_ptr(),
+        out.data_ptr(),
+        by_example,
+        torch.get_num_threads(),
+    )
+    if not inside:
+        raise index_error("columns", width)
+    return out
+
+
+def _input_fake(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    return flow.new_empty((flow.shape[0], width) if by_example else (width, flow.shape[1]))
+
+
+def _values_fake(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+    return x.new_empty(columns.shape[0], ROWS)
+
+
+def _product(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, by_example: bool
+) -> Tensor:
+    """The product itself; looked up when it is needed, because its module imports this one."""
+    if by_example:
+        return torch.ops.gossamer.block_linear(indptr, columns, values, x, rows, None)  # type: ignore[no-any-return]
+    return torch.ops.gossamer.block_matmul(indptr, columns, values, x, rows)  # type: ignore[no-any-return]
+
+
+def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs[:4])
+    ctx.by_example = inputs[5]
+
+
+def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    indptr, columns, values, flow = ctx.saved_tensors
+    rows = flow.shape[1] if ctx.by_example else flow.shape[0]
+    grad_values = grad_flow = None
+    if ctx.needs_input_grad[2]:
+        grad_values = BLOCK_VALUES(indptr, columns, flow, grad, ctx.by_example)
+    if ctx.needs_input_grad[3]:
+        grad_flow = _product(indptr, columns, values, grad, rows, ctx.by_example)
+    return None, None, grad_values, grad_flow, None, None
+
+
+def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs[:4])
+    ctx.by_example = inputs[4]
+
+
+def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    indptr, columns, flow, x = ctx.saved_tensors
+    side = 1 if ctx.by_example else 0
+    grad_flow = grad_x = None
+    if ctx.needs_input_grad[2]:
+        grad_flow = _product(indptr, columns, grad, x, flow.shape[side], ctx.by_example)
+    if ctx.needs_input_grad[3]:
+        grad_x = BLOCK_INPUT(indptr, columns, grad, flow, x.shape[side], ctx.by_example)
+    return None, None, grad_flow, grad_x, None
+
+
+BLOCK_INPUT = register(
+    "block_input(Tensor indptr, Tensor columns, Tensor values, Tensor flow, SymInt width, bool by_example) -> Tensor",
+    cpu=_input_cpu,
+    reference=block_input_reference,
+    fake=_input_fake,
+    backward=_input_backward,
+    save=_save_input,
+)
+BLOCK_VALUES = register(
+    "block_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, bool by_example) -> Tensor",
+    cpu=_values_cpu,
+    reference=block_values_reference,
+    fake=_values_fake,
+    backward=_values_backward,
+    save=_save_values,
+)
