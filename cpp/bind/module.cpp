@@ -4,14 +4,15 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "../kernels/kernels.hpp"
+#include "bind.hpp"
 
 namespace nb = nanobind;
 using namespace gossamer;
+using namespace gossamer::bind;
 
 namespace gossamer {
 #ifdef GOSSAMER_X86
@@ -28,14 +29,6 @@ extern const Kernels table;
 }  // namespace gossamer
 
 namespace {
-
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
 
 // The kernels that this processor can run, best first.
 std::vector<const Kernels*> usable() {
@@ -61,23 +54,6 @@ bool force(const std::string& name) {
       return true;
     }
   return false;
-}
-
-// Memory that a kernel borrows; not initialised.
-class Scratch {
- public:
-  explicit Scratch(std::size_t floats) : memory_(new(std::align_val_t{64}) float[floats + 1]) {}
-  ~Scratch() { ::operator delete[](memory_, std::align_val_t{64}); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  float* get() const { return memory_; }
-
- private:
-  float* memory_;
-};
-
-Pattern pattern(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices) {
-  return {rows, columns, entries, at<const Size>(indptr), at<const void>(indices), index_bytes};
 }
 
 bool transpose(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, Address starts,
@@ -138,6 +114,8 @@ bool block(Size outputs, Size columns, Size batch, Size entries, int index_bytes
 
 }  // namespace
 
+const char* gossamer::bind::instruction_set() { return chosen->name; }
+
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
   m.attr("interface") = 1;
@@ -155,4 +133,5 @@ NB_MODULE(_native, m) {
   m.def("csr_linear", &csr<true>, unlocked);
   m.def("block_matmul", &block<false>, unlocked);
   m.def("block_linear", &block<true>, unlocked);
+  bind_neighbours(m);
 }
