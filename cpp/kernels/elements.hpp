@@ -4,6 +4,10 @@
 #include "neighbours.hpp"
 #include "vector.hpp"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace gossamer::GOSSAMER_ISA {
 
 struct BFloat16 {
@@ -19,6 +23,41 @@ struct integers_of {
   typedef std::int32_t numbers __attribute__((vector_size(W * 4)));
 };
 
+// GCC takes vectors of narrow integers apart lane by lane when they are converted, so both conversions are spelled out for
+// the instruction sets that have one.
+template <int W>
+GOSSAMER_INLINE typename integers_of<W>::bits widen_halves(const BFloat16* from) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16)
+    return (typename integers_of<W>::bits)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#endif
+#if defined(__AVX2__)
+  if constexpr (W == 8)
+    return (typename integers_of<W>::bits)_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  if constexpr (W == 4)
+    return (typename integers_of<W>::bits)_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#endif
+  typename integers_of<W>::halves narrow;
+  __builtin_memcpy(&narrow, from, sizeof narrow);
+  return __builtin_convertvector(narrow, typename integers_of<W>::bits);
+}
+
+template <int W>
+GOSSAMER_INLINE typename integers_of<W>::numbers widen_bytes(const std::int8_t* from) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16)
+    return (typename integers_of<W>::numbers)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#endif
+#if defined(__AVX2__)
+  if constexpr (W == 8)
+    return (typename integers_of<W>::numbers)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  if constexpr (W == 4) return (typename integers_of<W>::numbers)_mm_cvtepi8_epi32(_mm_loadu_si32(from));
+#endif
+  typename integers_of<W>::bytes narrow;
+  __builtin_memcpy(&narrow, from, sizeof narrow);
+  return __builtin_convertvector(narrow, typename integers_of<W>::numbers);
+}
+
 template <int W>
 GOSSAMER_INLINE vec<W> widen(const float* from) {
   return load<W>(from);
@@ -31,9 +70,7 @@ GOSSAMER_INLINE vec<W> widen(const BFloat16* from) {
     const std::uint32_t bits = static_cast<std::uint32_t>(from->bits) << 16;
     __builtin_memcpy(&out, &bits, sizeof out);
   } else {
-    typename integers_of<W>::halves upper;
-    __builtin_memcpy(&upper, from, sizeof upper);
-    const auto shifted = __builtin_convertvector(upper, typename integers_of<W>::bits) << 16;
+    const typename integers_of<W>::bits shifted = widen_halves<W>(from) << 16;
     __builtin_memcpy(&out, &shifted, sizeof out);
   }
   return out;
@@ -44,9 +81,7 @@ GOSSAMER_INLINE vec<W> widen(const std::int8_t* from) {
   if constexpr (W == 1) {
     return *from;
   } else {
-    typename integers_of<W>::bytes numbers;
-    __builtin_memcpy(&numbers, from, sizeof numbers);
-    return __builtin_convertvector(__builtin_convertvector(numbers, typename integers_of<W>::numbers), vec<W>);
+    return __builtin_convertvector(widen_bytes<W>(from), vec<W>);
   }
 }
 

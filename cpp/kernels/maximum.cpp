@@ -11,7 +11,9 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr int kAhead = 12;  // entries between a fetch and its use
+// Entries between a fetch and its use; the fewer bytes a row has, the sooner it is needed.
+template <class X>
+constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
 constexpr int kMost = kRegisters / 4;
 constexpr float kLeast = -__builtin_inff();
 
@@ -39,14 +41,16 @@ struct Largest {
     const std::int64_t tail = block.last - block.first;
     const X* base = x + block.first;
     const float* factors = a.source;
-    const std::int64_t fetchable = a.graph.entries - kAhead;
+    const std::int64_t fetchable = a.graph.entries - kAhead<X>;
     each_stretch(a.graph, from, to, [&](const Stretch& s) GOSSAMER_LAMBDA {
       vec<W> best[N], count[N] = {};
       GOSSAMER_UNROLL
       for (int k = 0; k < N; ++k) best[k] = vec<W>{} + kLeast;
       for (std::int64_t e = s.begin; e < s.end; ++e) {
         if (e < fetchable) {
-          const char* next = reinterpret_cast<const char*>(base + static_cast<std::int64_t>(indices[e + kAhead]) * features);
+          const std::int64_t ahead = indices[e + kAhead<X>];
+          const char* next = reinterpret_cast<const char*>(base + ahead * features);
+          if (factors) __builtin_prefetch(factors + ahead);
           for (int line = 0; line < N * W * static_cast<int>(sizeof(X)); line += 64) __builtin_prefetch(next + line);
         }
         const X* source = base + static_cast<std::int64_t>(indices[e]) * features;
@@ -86,7 +90,7 @@ struct Shares {
     const auto* indices = static_cast<const Index*>(a.graph.indices);
     const std::int64_t features = a.features;
     const std::int64_t tail = block.last - block.first;
-    const std::int64_t fetchable = a.graph.entries - kAhead;
+    const std::int64_t fetchable = a.graph.entries - kAhead<float>;
     each_stretch(a.graph, from, to, [&](const Stretch& s) GOSSAMER_LAMBDA {
       vec<W> mine[N], sum[N] = {};
       const float* x = a.x + s.row * features + block.first;
@@ -95,7 +99,7 @@ struct Shares {
       mine[N - 1] = load<W>(x + tail);
       for (std::int64_t e = s.begin; e < s.end; ++e) {
         if (e < fetchable) {
-          const std::int64_t next = static_cast<std::int64_t>(indices[e + kAhead]) * features + block.first;
+          const std::int64_t next = static_cast<std::int64_t>(indices[e + kAhead<float>]) * features + block.first;
           for (int line = 0; line < N * W; line += 16) {
             __builtin_prefetch(a.largest + next + line);
             __builtin_prefetch(a.share + next + line);

@@ -11,7 +11,9 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr int kAhead = 12;  // entries between a fetch and its use
+// Entries between a fetch and its use; the fewer bytes a row has, the sooner it is needed.
+template <class X>
+constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
 constexpr int kMost = kRegisters / 2;
 
 // Finishes `W` columns of a row from its sum.
@@ -39,12 +41,14 @@ struct Rows {
     const std::int64_t tail = block.last - block.first;
     const X* base = x + block.first;
     const float* factors = a.source;
-    const std::int64_t fetchable = a.graph.entries - kAhead;
+    const std::int64_t fetchable = a.graph.entries - kAhead<X>;
     each_stretch(a.graph, from, to, [&](const Stretch& s) GOSSAMER_LAMBDA {
       vec<W> sum[N] = {};
       for (std::int64_t e = s.begin; e < s.end; ++e) {
         if (e < fetchable) {
-          const char* next = reinterpret_cast<const char*>(base + static_cast<std::int64_t>(indices[e + kAhead]) * features);
+          const std::int64_t ahead = indices[e + kAhead<X>];
+          const char* next = reinterpret_cast<const char*>(base + ahead * features);
+          if (factors) __builtin_prefetch(factors + ahead);
           for (int line = 0; line < N * W * static_cast<int>(sizeof(X)); line += 64) __builtin_prefetch(next + line);
         }
         const X* source = base + static_cast<std::int64_t>(indices[e]) * features;
