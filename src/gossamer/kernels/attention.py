@@ -55,7 +55,7 @@ def attend_additive(
         target: (R, H), like `values`.
         source: (M, H), like `values`.
         slope: Of the leaky ReLU below zero.
-        dropout: Probability of dropping a weight, in [0, 1); the others grow to keep the expectation.
+        dropout: Probability of dropping a weight, in [0, 1]; the others grow to keep the expectation.
         seed: Says which weights are dropped.
         transpose: What `transpose_csr(indptr, indices, M)` returns. Without it, a backward pass builds it anew.
 
@@ -64,7 +64,7 @@ def attend_additive(
 
     Raises:
         DataError: An argument has the wrong dtype, shape or device, or an index is out of range.
-        SettingError: `dropout` is outside [0, 1).
+        SettingError: `dropout` is outside [0, 1].
     """
     rows, heads = indptr.shape[0] - 1, values.shape[1] if values.dim() == 3 else 0
     parts = {"target": (target, (rows, heads)), "source": (source, (values.shape[0], heads))}
@@ -95,7 +95,7 @@ def attend_dot(
         queries: (R, H, F), like `values`.
         keys: (M, H, F), like `values`.
         scale: None means 1 / √F.
-        dropout: Probability of dropping a weight, in [0, 1).
+        dropout: Probability of dropping a weight, in [0, 1].
         seed: Says which weights are dropped.
         transpose: What `transpose_csr(indptr, indices, M)` returns.
 
@@ -104,7 +104,7 @@ def attend_dot(
 
     Raises:
         DataError: An argument has the wrong dtype, shape or device, or an index is out of range.
-        SettingError: `dropout` is outside [0, 1).
+        SettingError: `dropout` is outside [0, 1].
     """
     rows = indptr.shape[0] - 1
     parts = {"queries": (queries, (rows, *values.shape[1:])), "keys": (keys, tuple(values.shape))}
@@ -136,7 +136,7 @@ def attend_mixed(
         source: (M, H, F) floating point; the values too.
         mix: (H, F), like `source`.
         slope: Of the leaky ReLU below zero.
-        dropout: Probability of dropping a weight, in [0, 1).
+        dropout: Probability of dropping a weight, in [0, 1].
         seed: Says which weights are dropped.
         transpose: What `transpose_csr(indptr, indices, M)` returns.
 
@@ -145,7 +145,7 @@ def attend_mixed(
 
     Raises:
         DataError: An argument has the wrong dtype, shape or device, or an index is out of range.
-        SettingError: `dropout` is outside [0, 1).
+        SettingError: `dropout` is outside [0, 1].
     """
     rows = indptr.shape[0] - 1
     parts = {"target": (target, (rows, *source.shape[1:])), "mix": (mix, tuple(source.shape[1:]))}
@@ -174,8 +174,8 @@ def _check(
         check_device(indptr, value, part)
         if tuple(value.shape) != shape or value.dtype is not values.dtype:
             raise DataError(f"{part}: expected shape {shape} and the dtype of {name}, found {describe(value)}")
-    if not 0.0 <= dropout < 1.0:
-        raise SettingError(f"dropout probability is {dropout!r}; expected a number in [0, 1)")
+    if not 0.0 <= dropout <= 1.0:
+        raise SettingError(f"dropout probability is {dropout!r}; expected a number in [0, 1]")
 
 
 def kept(places: Tensor, seed: int, dropout: float) -> Tensor:
@@ -193,12 +193,21 @@ def kept(places: Tensor, seed: int, dropout: float) -> Tensor:
 
 def _dropout_words(dropout: float) -> tuple[int, float]:
     """Returns below which hash a weight is dropped, and what the others are multiplied by."""
-    dropped = min(round(dropout * _LEVELS), _WORD)
+    dropped = round(dropout * _LEVELS)
+    if dropped >= _LEVELS:
+        return _WORD, 0.0
     return dropped, _LEVELS / (_LEVELS - dropped)
 
 
 def _pairs(
-    indptr: Tensor, indices: Tensor, near: Tensor, far: Tensor, mix: Tensor | None, form: int, slope: float, scale: float
+    indptr: Tensor,
+    indices: Tensor,
+    near: Tensor,
+    far: Tensor,
+    mix: Tensor | None,
+    form: int,
+    slope: float,
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns each entry's row, the argument of its leaky ReLU (or nothing of use), and its scores (E, H)."""
     row = torch.repeat_interleave(indptr.diff(), output_size=indices.shape[0])
@@ -304,9 +313,7 @@ def _cpu(
 ) -> tuple[Tensor, Tensor]:
     module = native.kernels()
     if module is None or values.dtype is not torch.float32:
-        return attention_reference(
-            indptr, indices, values, near, far, mix, form, slope, scale, seed, dropout
-        )
+        return attention_reference(indptr, indices, values, near, far, mix, form, slope, scale, seed, dropout)
     out = torch.empty(indptr.shape[0] - 1, *values.shape[1:])
     norms = torch.empty(out.shape[:2])
     indptr, indices, values = indptr.contiguous(), indices.contiguous(), values.contiguous()

@@ -109,9 +109,7 @@ def check_features(indptr: Tensor, indices: Tensor, x: Tensor, source: Tensor | 
     check_part(indptr, "source", source, x.shape[:1], sum_dtype(x))
 
 
-def check_part(
-    indptr: Tensor, name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
-) -> None:
+def check_part(indptr: Tensor, name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     """Raises `DataError` unless `value` is None or has this shape and dtype, on the device of `indptr`."""
     if value is None:
         return
@@ -162,9 +160,7 @@ def _cpu(
         return propagate_reference(indptr, indices, x, source, target, add, add_scale, bias, relu)
     out = torch.empty(indptr.shape[0] - 1, x.shape[1])
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
-    source, target, add, bias = (
-        None if part is None else part.contiguous() for part in (source, target, add, bias)
-    )
+    source, target, add, bias = (None if part is None else part.contiguous() for part in (source, target, add, bias))
     inside = module.propagate(
         out.shape[0],
         x.shape[0],
