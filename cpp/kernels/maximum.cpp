@@ -1,6 +1,6 @@
 // The largest of the neighbours, feature by feature, and its gradient.
 //
-// The gradient of a maximum goes in equal parts to all that are the maximum, as PyTorch has it: after a ReLU, ties at zero
+// The gradient of a maximum goes in equal parts to all that are the maximum, as in PyTorch's amax: after a ReLU, ties at zero
 // are the rule. So the forward pass counts them, and nothing of the size of the edges is kept. The backward pass walks the
 // transposed graph and takes a target's share wherever the target's maximum is the source's own number.
 #include "columns.hpp"

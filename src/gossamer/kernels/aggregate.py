@@ -114,6 +114,7 @@ def edge_dot(
 
 
 def checked_transpose(transpose: Transpose | None, indices: Tensor, rows: int) -> tuple[Tensor | None, ...]:
+    """Returns the parts of a transpose, or Nones; raises `DataError` if it is one of another matrix by its sizes."""
     if transpose is None:
         return None, None, None
     if transpose.indptr.shape[0] != rows + 1 or transpose.indices.shape != indices.shape:

@@ -8,12 +8,14 @@
 
 One pass over the edges with a running maximum and total, as FlashAttention does for dense attention (Dao et al.,
 NeurIPS 2022): forward, nothing of the size of the edges is made; backward, one number an edge and head. Weights are
-computed again from one norm a node and head. Dropout of weights needs no mask either: whether one is dropped is a hash of
-the seed and its place, the same in both directions.
+computed again from one norm a node and head. Dropout of weights needs no mask either: whether one is dropped is a hash
+of the seed and its place, the same in both directions.
 """
 
+# ruff: noqa: PLR0917  (operators take their arguments by position)
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -67,7 +69,10 @@ def attend_additive(
         SettingError: `dropout` is outside [0, 1].
     """
     rows, heads = indptr.shape[0] - 1, values.shape[1] if values.dim() == 3 else 0
-    parts = {"target": (target, (rows, heads)), "source": (source, (values.shape[0], heads))}
+    parts: dict[str, tuple[Tensor, tuple[int, ...]]] = {
+        "target": (target, (rows, heads)),
+        "source": (source, (values.shape[0], heads)),
+    }
     _check(indptr, indices, values, parts, dropout)
     back = checked_transpose(transpose, indices, values.shape[0])
     scores = (ADDITIVE, slope, 1.0, seed, dropout)
@@ -159,7 +164,7 @@ def _check(
     indptr: Tensor,
     indices: Tensor,
     values: Tensor,
-    parts: dict[str, tuple[Tensor, tuple[int, ...]]],
+    parts: Mapping[str, tuple[Tensor, tuple[int, ...]]],
     dropout: float,
     *,
     name: str = "values",
@@ -239,7 +244,7 @@ def attention_reference(
     *_: Any,
 ) -> tuple[Tensor, Tensor]:
     """The pure-torch reference of all three forms: the result, and the logarithm of each row's sum of exponentials."""
-    row, _, scores = _pairs(indptr, indices, near, far, mix, form, slope, scale)
+    row, _z, scores = _pairs(indptr, indices, near, far, mix, form, slope, scale)
     rows = indptr.shape[0] - 1
     place = row[:, None].expand_as(scores)
     top = scores.new_zeros(rows, scores.shape[1]).scatter_reduce(0, place, scores, "amax", include_self=False)
@@ -288,7 +293,7 @@ def attention_back_reference(
 def leaky_sum_reference(
     indptr: Tensor, indices: Tensor, weights: Tensor, near: Tensor, far: Tensor, slope: float, edge: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Returns Σ_e weights[e] · leaky'(z) and Σ_e weights[e] · leaky(z), z = near[i] + far[indices[e]]; (R, H, F) each."""
+    """Returns Σ_e weights[e] · leaky'(z) and the same with leaky(z), z = near[i] + far[indices[e]]; (R, H, F) each."""
     row = torch.repeat_interleave(indptr.diff(), output_size=indices.shape[0])
     z = near.index_select(0, row) + far.index_select(0, indices)
     scale = (weights if edge is None else weights.index_select(0, edge))[..., None]

@@ -2,9 +2,10 @@
 
     out[i, f] = max_{e in indptr[i] : indptr[i + 1]} x[indices[e], f]
 
-The gradient goes in equal parts to all that are the maximum, as in `torch.Tensor.scatter_reduce`: after a ReLU, ties at
-zero are the rule. Instead of an index a feature, the forward pass keeps how many share it, and the backward pass finds
-them again by comparing, over the transposed graph. Nothing of the size of the edges is made.
+The gradient goes in equal parts to all that are the maximum, as in `torch.amax`: after a ReLU, ties at zero are the
+rule. (`scatter_reduce` differs where the maximum is exactly zero: it counts the zeros it starts from as one more.)
+Instead of an index a feature, the forward pass keeps how many share it, and the backward pass finds them again by
+comparing, over the transposed graph. Nothing of the size of the edges is made.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sums over neighbours with one factor a node, and all that follows the sum, in one pass over the edges.
 
-    out[i] = relu(target[i] · Σ_{e in indptr[i] : indptr[i + 1]} source[j] · x[j] + add_scale · add[i] + bias),  j = indices[e]
+    out[i] = relu(target[i] · Σ_e source[j] · x[j] + add_scale · add[i] + bias),   j = indices[e]
 
 Symmetric normalisation needs a factor of the source and one of the target, the mean one of the target: no weight is
 stored for any edge. The addend is the node itself (GIN) or its own product (GraphSAGE). Features may be stored as
@@ -8,6 +8,7 @@ bfloat16, or as int8 with one scale a row (`quantize_rows`), which is then part 
 float32. Reading neighbours is what a sum costs, so half the bytes are close to half the time.
 """
 
+# ruff: noqa: PLR0917  (operators take their arguments by position)
 from __future__ import annotations
 
 from typing import Any

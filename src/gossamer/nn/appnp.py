@@ -37,7 +37,7 @@ class APPNP(nn.Module):
 
 
 def personalized(x: Tensor, graph: Graph, steps: int, alpha: float, dropped: float) -> Tensor:
-    """Returns Z of the last step for H = x (N, F) and Â the symmetrically normalised `graph`, edges dropped at random."""
+    """Returns Z of the last step for H = x (N, F) and Â the normalised `graph`, its edges dropped at random."""
     out = x
     if dropped or graph.weights is not None:
         adjacency = graph.symmetric().adjacency

@@ -46,4 +46,5 @@ class SAGEConv(nn.Module):
         out: Tensor = self.root(x)
         if isinstance(x, CSR) or self.root.in_features > self.root.out_features:
             return out + gather(self.neighbours(x))
-        return out + self.neighbours(gather(x))
+        around: Tensor = self.neighbours(gather(x))
+        return out + around

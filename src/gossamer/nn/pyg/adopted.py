@@ -1,4 +1,4 @@
-"""A layer that stands in for one of PyTorch Geometric's: the same parameters under the same names, another way to compute.
+"""A layer that stands in for one of PyTorch Geometric's: the same parameters and names, another way to compute.
 
 The stand-in holds the very parameters, buffers and children of the layer it is made from. A state dict, an optimiser or
 a mask that knew the old layer knows the new one, and a file saved with either loads into the other. PyG itself is not

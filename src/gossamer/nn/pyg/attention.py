@@ -47,7 +47,11 @@ class AdoptedGAT(_Heads):
     settings = ("out_channels", "heads", "concat", "negative_slope", "dropout", "add_self_loops")
     without = (("edge_dim", None),)
 
+    negative_slope: float
+    add_self_loops: bool
     lin: nn.Module
+    att_src: nn.Parameter
+    att_dst: nn.Parameter
     res: nn.Module | None
     bias: nn.Parameter | None
 
@@ -73,6 +77,9 @@ class AdoptedGATv2(_Heads):
     settings = AdoptedGAT.settings
     without = (("edge_dim", None),)
 
+    negative_slope: float
+    add_self_loops: bool
+    att: nn.Parameter
     lin_l: nn.Module
     lin_r: nn.Module
     res: nn.Module | None
@@ -100,6 +107,11 @@ class AdoptedTransformer(_Heads):
     settings = ("out_channels", "heads", "concat", "dropout", "root_weight")
     without = (("edge_dim", None),)
 
+    root_weight: bool
+    lin_query: nn.Module
+    lin_key: nn.Module
+    lin_value: nn.Module
+    lin_skip: nn.Module
     lin_beta: nn.Module | None
 
     @classmethod
@@ -117,4 +129,5 @@ class AdoptedTransformer(_Heads):
         if self.lin_beta is None:
             return out + root
         beta = self.lin_beta(torch.cat([out, root, out - root], dim=-1)).sigmoid()
-        return beta * root + (1 - beta) * out
+        mixed: Tensor = beta * root + (1 - beta) * out
+        return mixed

@@ -18,8 +18,12 @@ class AdoptedSAGE(Adopted):
     reductions = ("mean", "add", "sum", "max")
     settings = ("in_channels", "out_channels", "normalize", "root_weight", "project", "aggr")
 
-    aggr: str
+    normalize: bool
+    root_weight: bool
+    project: bool
+    lin: nn.Module
     lin_l: nn.Module
+    lin_r: nn.Module
 
     @classmethod
     def _obstacle(cls, layer: Any) -> str:

@@ -18,6 +18,11 @@ class AdoptedGCN(Adopted):
 
     replaces = "GCNConv"
     settings = ("in_channels", "out_channels", "improved", "add_self_loops", "normalize")
+    in_channels: int
+    out_channels: int
+    improved: bool
+    add_self_loops: bool
+    normalize: bool
     lin: nn.Module
     bias: nn.Parameter | None
 
@@ -48,6 +53,8 @@ class AdoptedSG(Adopted):
     settings = ("in_channels", "out_channels", "K", "add_self_loops")
     without = (("cached", False),)
 
+    K: int
+    add_self_loops: bool
     lin: nn.Module
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
@@ -67,6 +74,11 @@ class AdoptedAPPNP(Adopted):
     replaces = "APPNP"
     settings = ("K", "alpha", "dropout", "add_self_loops", "normalize")
     without = (("normalize", True),)
+
+    K: int
+    alpha: float
+    dropout: float
+    add_self_loops: bool
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Returns (N, C) for x (N, C) and weights (E,)."""
