@@ -8,15 +8,16 @@
 #include <sys/mman.h>
 #endif
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "../kernels/kernels.hpp"
+#include "bind.hpp"
 #include "levels.hpp"
 
 namespace nb = nanobind;
 using namespace gossamer;
+using namespace gossamer::bind;
 
 namespace gossamer {
 #ifdef GOSSAMER_X86
@@ -37,14 +38,6 @@ void bind_sampling(nb::module_& m);
 void bind_sparse_layer(nb::module_& m);
 
 namespace {
-
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
 
 // An instruction set, and the kernels that are compiled for it or for the best one below.
 struct Set {
@@ -84,19 +77,6 @@ bool force(const std::string& name) {
   return false;
 }
 
-// Memory that a kernel borrows; not initialised.
-class Scratch {
- public:
-  explicit Scratch(std::size_t floats) : memory_(new(std::align_val_t{64}) float[floats + 1]) {}
-  ~Scratch() { ::operator delete[](memory_, std::align_val_t{64}); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  float* get() const { return memory_; }
-
- private:
-  float* memory_;
-};
-
 // Asks for huge pages under a large buffer that is about to be written: most of its page faults go.
 void prefer_huge_pages(void* data, std::size_t bytes) {
 #ifdef __linux__
@@ -107,10 +87,6 @@ void prefer_huge_pages(void* data, std::size_t bytes) {
 #else
   (void)data, (void)bytes;
 #endif
-}
-
-Pattern pattern(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices) {
-  return {rows, columns, entries, at<const Size>(indptr), at<const void>(indices), index_bytes};
 }
 
 bool transpose(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, Address starts,
@@ -173,10 +149,11 @@ bool block(Size outputs, Size columns, Size batch, Size entries, int index_bytes
 }  // namespace
 
 Level gossamer::chosen_level() { return in_use.level; }
+const char* gossamer::bind::instruction_set() { return chosen->name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 2;
+  m.attr("interface") = 3;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);
@@ -192,6 +169,7 @@ NB_MODULE(_native, m) {
   m.def("block_matmul", &block<false>, unlocked);
   m.def("block_linear", &block<true>, unlocked);
   bind_low_bits(m);
+  bind_neighbours(m);
   bind_sampling(m);
   bind_sparse_layer(m);
 }

@@ -48,6 +48,7 @@ using vec = typename vector_of<W>::type;
 #define GOSSAMER_UNROLL _Pragma("GCC unroll 64")
 #endif
 #define GOSSAMER_INLINE inline __attribute__((always_inline))
+#define GOSSAMER_LAMBDA __attribute__((always_inline))
 
 template <int W>
 GOSSAMER_INLINE vec<W> load(const float* from) {
@@ -62,12 +63,12 @@ GOSSAMER_INLINE void store(float* to, vec<W> v) {
 }
 
 template <class T>
-GOSSAMER_INLINE T smaller(T a, T b) {
+GOSSAMER_INLINE constexpr T smaller(T a, T b) {
   return a < b ? a : b;
 }
 
 template <class T>
-GOSSAMER_INLINE T larger(T a, T b) {
+GOSSAMER_INLINE constexpr T larger(T a, T b) {
   return a < b ? b : a;
 }
 

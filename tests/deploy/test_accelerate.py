@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
-from torch_geometric.nn import SAGEConv
+from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 from gossamer import deploy
-from gossamer.deploy import accelerate, changes
+from gossamer.deploy import accelerate, changes, graph_layers
 from gossamer.errors import SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
 from gossamer.nn import CompactLinear, Linear, SparseLinear
 from gossamer.nn.packed import Packed
+from gossamer.nn.pyg import AdoptedGCN
 from gossamer.timing import Timing
 
 MODULE = importlib.import_module("gossamer.deploy.accelerate")  # the package shows the function by this name
@@ -50,7 +51,7 @@ def seeded():
 @pytest.fixture
 def clock(monkeypatch):
     """Makes every timing come from this table, in ms."""
-    table = {"dense": 10.0, "csr": 20.0, "blocks": 20.0, "compact": 20.0, "fast": 5.0}
+    table = {"dense": 10.0, "csr": 20.0, "blocks": 20.0, "compact": 20.0, "graph": 20.0, "fast": 5.0}
     asked = []
 
     def interleaved(calls, *, repeats, seconds):
@@ -60,6 +61,7 @@ def clock(monkeypatch):
         return {name: Timing(table[name] if isinstance(table[name], tuple) else (table[name],) * 25) for name in calls}
 
     monkeypatch.setattr(MODULE, "interleaved", interleaved)
+    monkeypatch.setattr(graph_layers, "interleaved", interleaved)
     table["asked"] = asked
     return table
 
@@ -315,3 +317,69 @@ def test_by_the_real_clock_the_network_is_the_same_and_the_original_untouched():
     assert len(result.changes) == sum(choice.kernel != "dense" for choice in result.choices)
     assert all(choice.kernel_ms < choice.dense_ms for choice in result.choices if choice.kernel != "dense")
     outputs_agree(model, result, x)
+
+
+class TwoLayers(nn.Module):
+    """A user's own network of PyG's layers, one of which has edge features."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = GCNConv(24, 8)
+        self.second = GATConv(8, 4, edge_dim=2)
+        self.unused = SAGEConv(8, 8)
+
+    def forward(self, x, edge_index):
+        return self.second(self.first(x, edge_index).relu(), edge_index)
+
+
+EDGES = torch.tensor([[0, 1, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 0, 3]])
+
+
+def test_graph_layers_are_swapped_where_they_are_followed_and_faster(clock):
+    clock["graph"] = 2.0
+    model = TwoLayers()
+    result = accelerate(model, (X, EDGES))
+    assert result.changes == (deploy.SwapGraphLayer(layer="first"),)
+    assert isinstance(result.model.first, AdoptedGCN)
+    choices = {choice.layer: choice for choice in result.choices}
+    assert (choices["first"].kernel, choices["first"].reason) == ("graph", "graph chosen: 5.00x faster")
+    assert "its setting edge_dim=2 is not supported" in choices["second"].reason
+    assert choices["unused"].reason == "left as it is: it is not called on the example"
+    outputs_agree(model, result, X, EDGES)
+
+
+def test_a_slower_graph_layer_is_left_as_it_is(clock):
+    clock["graph"] = 13.0
+    result = accelerate(TwoLayers(), (X, EDGES))
+    assert result.changes == ()
+    assert next(c for c in result.choices if c.layer == "first").reason == "left as it is: graph 1.30x slower"
+
+
+def test_an_input_that_a_stand_in_does_not_take_leaves_the_layer(clock):
+    clock["graph"] = 2.0
+
+    class Pairs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = SAGEConv(24, 8)
+
+        def forward(self, x, edge_index):
+            return self.conv((x, x), edge_index)
+
+    result = accelerate(Pairs(), (X, EDGES))
+    assert next(c for c in result.choices if c.layer == "conv").kernel == "dense"
+
+
+def test_swapped_graph_layers_are_saved_and_loaded(clock, tmp_path):
+    clock["graph"], clock["compact"] = 2.0, 2.0
+    model = TwoLayers()
+    masked(model.first.lin)
+    result = accelerate(model, (X, EDGES))
+    assert {type(change) for change in result.changes} == {deploy.SwapLayer, deploy.SwapGraphLayer}
+    for plan in (result.changes, None):  # the plan given, and the one that is found
+        deploy.save(tmp_path / "model.safetensors", result.model, plan=plan)
+        loaded = deploy.load(tmp_path / "model.safetensors", TwoLayers())
+        assert isinstance(loaded.first, AdoptedGCN)
+        assert isinstance(loaded.first.lin, Packed)
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(X, EDGES), result.model(X, EDGES))

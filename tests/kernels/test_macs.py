@@ -10,17 +10,21 @@ from gossamer.kernels import (
     MACS,
     Steps,
     aggregate,
+    attend_additive,
+    attend_dot,
     block_linear,
     block_matmul,
     csr_linear,
     csr_matmul,
     edge_dot,
+    maximum,
+    propagate,
     sparse_conv2d,
     to_blocks,
 )
 
-FAMILIES = ["aggregate", "block_gradients", "block_matmul", "conv2d", "csr_gradients", "csr_matmul"]
-FAMILIES += [f"low_bits.{name}" for name in ("binary", "ternary", "int8", "few_bits")]
+FAMILIES = ["aggregate", "attention", "block_gradients", "block_matmul", "conv2d", "csr_gradients", "csr_matmul"]
+FAMILIES += ["maximum", "propagate", *(f"low_bits.{name}" for name in ("binary", "ternary", "int8", "few_bits"))]
 MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in FAMILIES]
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
 
@@ -50,6 +54,11 @@ def test_counts_by_hand():
     assert macs(lambda: edge_dot(INDPTR, INDICES, torch.ones(4, 2), x)) == 5 * 2
     assert macs(lambda: csr_matmul(INDPTR, INDICES, torch.ones(5), x)) == 5 * 2
     assert macs(lambda: csr_linear(INDPTR, INDICES, torch.ones(5), torch.ones(7, 3))) == 5 * 7
+    assert macs(lambda: propagate(INDPTR, INDICES, x, add=torch.ones(4, 2))) == 5 * 2 + 4 * 2
+    assert macs(lambda: maximum(INDPTR, INDICES, x)) == 5 * 2
+    heads, near, far = torch.ones(3, 4, 2), torch.ones(4, 4), torch.ones(3, 4)
+    assert macs(lambda: attend_additive(INDPTR, INDICES, heads, near, far)) == 5 * 4 * 2
+    assert macs(lambda: attend_dot(INDPTR, INDICES, heads, torch.ones(4, 4, 2), heads)) == 2 * 5 * 4 * 2
     weight = torch.zeros(20, 3)
     weight[0, 0] = weight[17, 1] = weight[17, 2] = 1.0
     assert macs(lambda: block_matmul(*to_blocks(weight), x, 20)) == 3 * 16 * 2

@@ -2,6 +2,7 @@
 
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
 from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
@@ -10,4 +11,15 @@ from gossamer.deploy.store import load as load
 from gossamer.deploy.store import read_plan as read_plan
 from gossamer.deploy.store import save as save
 
-__all__ = ["Accelerated", "Change", "Choice", "Plan", "SwapLayer", "accelerate", "load", "read_plan", "save"]
+__all__ = [
+    "Accelerated",
+    "Change",
+    "Choice",
+    "Plan",
+    "SwapGraphLayer",
+    "SwapLayer",
+    "accelerate",
+    "load",
+    "read_plan",
+    "save",
+]

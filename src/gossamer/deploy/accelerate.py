@@ -23,8 +23,10 @@ from torch.nn.utils import parametrize
 
 from gossamer.counting import tensors_in
 from gossamer.deploy import changes
-from gossamer.deploy.changes import SwapLayer
+from gossamer.deploy.changes import Change, SwapGraphLayer, SwapLayer
 from gossamer.deploy.choice import Accelerated, Choice
+from gossamer.deploy.compare import faster, ratio, same_outputs
+from gossamer.deploy.graph_layers import GRAPH, graph_layer_choices
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
@@ -40,7 +42,6 @@ _LAYER_SECONDS = 0.3  # timing stops after this long for one layer
 _MODEL_SECONDS = 1.0
 _FEWEST_ZEROS = 0.1  # below this no kernel has a chance, and none is tried
 _ROUNDINGS = 256  # units of rounding by which a layer may differ: see `_agrees`
-_NETWORK_ROUNDING = 1e-4  # relative difference that a network's output may show
 
 
 def accelerate(
@@ -65,11 +66,12 @@ def accelerate(
         calls, wanted = _record(dense, layers, example)
         shared = _shared(dense)
         choices = tuple(_choose(name, layer, calls[name], shared, minimum_gain) for name, layer in layers.items())
-        swaps = tuple(SwapLayer(layer=c.layer, kernel=c.kernel) for c in choices if c.kernel != "dense")
+        choices += tuple(graph_layer_choices(dense, example, minimum_gain))
+        swaps = tuple(_swap(c) for c in choices if c.kernel != "dense")
         if not swaps:
             return _kept_dense(dense, choices, "dense kept: no kernel is faster in any layer")
         fast = changes.apply(swaps, copy.deepcopy(dense))
-        if not _same(list(tensors_in(fast(*example))), wanted):
+        if not same_outputs(list(tensors_in(fast(*example))), wanted):
             return _kept_dense(dense, choices, "dense kept: the outputs differ by more than rounding")
         times = interleaved(
             {"dense": lambda: dense(*example), "fast": lambda: fast(*example)},
@@ -78,8 +80,8 @@ def accelerate(
         )
     before, after = times["dense"], times["fast"]
     gain = before.quick_ms / after.quick_ms
-    if not _faster(after, before, 1.0):
-        why = f"dense kept: the whole network with the kernels chosen is {_ratio(gain)}"
+    if not faster(after, before, 1.0):
+        why = f"dense kept: the whole network with the kernels chosen is {ratio(gain)}"
         why += ", within noise" if gain > 1 else ""
         return _kept_dense(dense, choices, why, before, after)
     return Accelerated(
@@ -88,8 +90,14 @@ def accelerate(
         changes=swaps,
         before=before,
         after=after,
-        reason=f"{len(swaps)} of {len(choices)} layers swapped, the whole network is {_ratio(gain)}",
+        reason=f"{len(swaps)} of {len(choices)} layers swapped, the whole network is {ratio(gain)}",
     )
+
+
+def _swap(choice: Choice) -> Change:
+    if choice.kernel == GRAPH:
+        return SwapGraphLayer(layer=choice.layer)
+    return SwapLayer(layer=choice.layer, kernel=choice.kernel)
 
 
 def _kept_dense(
@@ -171,11 +179,11 @@ def _choose(name: str, layer: nn.Module, inputs: list[Any], shared: set[int], mi
     dense = times.pop("dense")
     best = min(times, key=lambda kernel: times[kernel].quick_ms)
     gain = dense.quick_ms / times[best].quick_ms
-    if _faster(times[best], dense, minimum_gain):
-        chosen, reason = best, f"{best} chosen: {zeros:.0%} zeros, {_ratio(gain)}"
+    if faster(times[best], dense, minimum_gain):
+        chosen, reason = best, f"{best} chosen: {zeros:.0%} zeros, {ratio(gain)}"
     else:
         note = f", within noise or the margin of {minimum_gain:g}x" if gain > 1 else ""
-        chosen, reason = "dense", f"dense kept: {zeros:.0%} zeros, {best} {_ratio(gain)}{note}"
+        chosen, reason = "dense", f"dense kept: {zeros:.0%} zeros, {best} {ratio(gain)}{note}"
     return replace(
         kept,
         kernel=chosen,
@@ -238,35 +246,5 @@ def _agrees(new: nn.Module, layer: nn.Module, x: Tensor) -> bool:
     return bool(((got - wanted).abs() <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * scale).all())
 
 
-def _same(got: list[Tensor], wanted: list[Tensor]) -> bool:
-    """Says whether two outputs of a network agree up to the rounding that its layers pass on."""
-    if not wanted or len(got) != len(wanted):
-        return False
-    for mine, its in zip(got, wanted, strict=True):
-        if mine.shape != its.shape or mine.dtype != its.dtype:
-            return False
-        if not its.is_floating_point():
-            if not torch.equal(mine, its):
-                return False
-            continue
-        scale = float(its.nan_to_num(0.0, 0.0, 0.0).abs().max()) if its.numel() else 0.0
-        if not torch.allclose(mine, its, rtol=_NETWORK_ROUNDING, atol=_NETWORK_ROUNDING * scale, equal_nan=True):
-            return False
-    return True
-
-
 def _calling(module: nn.Module, inputs: list[Any]) -> Callable[[], list[Any]]:
     return lambda: [module(x) for x in inputs]
-
-
-def _faster(new: Timing, old: Timing, gain: float) -> bool:
-    """Says whether `new` is `gain` times as fast, and that this is no chance.
-
-    Its k quickest calls, a quarter of n and at least five, must all beat the quickest of `old`. If there were no
-    difference, the k smallest of 2 n times would all be on one given side once in about 2^k trials.
-    """
-    return new.quick_ms * gain <= min(old.times_ms)
-
-
-def _ratio(gain: float) -> str:
-    return f"{gain:.2f}x faster" if gain >= 1 else f"{1 / gain:.2f}x slower"

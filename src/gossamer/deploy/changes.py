@@ -16,6 +16,7 @@ from torch import nn
 from gossamer.errors import ModelError, nearest
 from gossamer.nn import compact
 from gossamer.nn.packed import MATRICES, Packed
+from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings
 
@@ -56,6 +57,19 @@ class SwapLayer(Change):
         return replace_module(model, dense, packed(dense, self.kernel))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SwapGraphLayer(Change):
+    """Replaces a graph layer of PyTorch Geometric by the one of this library that shares its parameters."""
+
+    name = "swap-graph-layer"
+    layer: str  # dotted name; "" is the model itself
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        old = submodule(model, self.layer)
+        return replace_module(model, old, adopt(old))
+
+
 def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
     """Makes all changes, in order, in place, and returns the model."""
     for change in changes:
@@ -63,10 +77,15 @@ def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
     return model
 
 
-def found(model: nn.Module) -> tuple[SwapLayer, ...]:
-    """Returns the swaps that would lead from the dense model to `model`, by its packed layers."""
-    swaps = ((name, module) for name, module in model.named_modules() if isinstance(module, Packed))
-    return tuple(SwapLayer(layer=name, kernel=module.kernel) for name, module in swaps)
+def found(model: nn.Module) -> tuple[Change, ...]:
+    """Returns the swaps that would lead from the untouched model to `model`, by the layers in it."""
+    swaps: list[Change] = []
+    for name, module in model.named_modules():
+        if isinstance(module, Packed):
+            swaps.append(SwapLayer(layer=name, kernel=module.kernel))
+        elif isinstance(module, Adopted):
+            swaps.append(SwapGraphLayer(layer=name))
+    return tuple(swaps)
 
 
 def predicting(model: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from gossamer.deploy.changes import SwapLayer
+from gossamer.deploy.changes import Change
 from gossamer.timing import Timing
 
 
@@ -18,9 +18,9 @@ class Choice:
     Attributes:
         layer: Dotted name; "" is the model itself.
         kind: Its class.
-        shape: Of its weight.
+        shape: Of its weight; () for a graph layer, whose products are layers of their own.
         parameters, nonzeros: Of its weight.
-        kernel: dense, csr, blocks or compact.
+        kernel: dense, csr, blocks or compact; for a graph layer, graph, or dense where it was left as it is.
         dense_ms, kernel_ms: Times of the dense layer and of the best other kernel over all calls of the layer in
             one call of the model, undisturbed (`Timing.quick_ms`); None where nothing was timed.
         candidates: The same of each kernel tried, by name.
@@ -76,7 +76,7 @@ class Accelerated:
 
     model: nn.Module
     choices: tuple[Choice, ...]
-    changes: tuple[SwapLayer, ...]
+    changes: tuple[Change, ...]
     before: Timing | None
     after: Timing | None
     reason: str

@@ -20,6 +20,9 @@ from torch import Tensor
 from gossamer.errors import DataError
 from gossamer.graph import normalize
 from gossamer.graph.csr import CSR, sort_coordinates
+from gossamer.kernels.maximum import maximum
+from gossamer.kernels.propagate import propagate
+from gossamer.kernels.transpose import Transpose
 
 T = TypeVar("T")
 
@@ -180,6 +183,49 @@ class Graph:
             A tensor of the shape of `x`; gradients reach `x` and the weights.
         """
         return self.adjacency.aggregate(x, self.adjacency.values if weights is None else weights)
+
+    def symmetric_sum(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Returns D^-1/2 A D^-1/2 x + bias for x (N, F) and bias (F,); see `symmetric`.
+
+        On a graph without weights none are made: the square roots of the degrees are factors of the nodes.
+        """
+        if self.weights is not None or x.dim() != 2:
+            out = self.symmetric().aggregate(x)
+            return out if bias is None else out + bias
+        scale = self._scale(-0.5, x.dtype)
+        return self.propagate(x, source=scale, target=scale, bias=bias)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Returns D^-1 A x, the mean over incoming edges, for x (N, F); see `row_normalized`."""
+        if self.weights is not None or x.dim() != 2:
+            return self.row_normalized().aggregate(x)
+        return self.propagate(x, target=self._scale(-1.0, x.dtype))
+
+    def propagate(self, x: Tensor, **parts: Any) -> Tensor:
+        """Returns the sum over incoming edges with scales and what follows; `parts` as in `kernels.propagate`.
+
+        Edge weights are not used.
+        """
+        adjacency = self.adjacency
+        return propagate(adjacency.indptr, adjacency.indices, x, transpose=self.back(x), **parts)
+
+    def maximum(self, x: Tensor) -> Tensor:
+        """Returns (N, F): the largest of each feature of x (N, F) over incoming edges, 0 where there are none."""
+        return maximum(self.adjacency.indptr, self.adjacency.indices, x, transpose=self.back(x))
+
+    def back(self, *inputs: Tensor) -> Transpose | None:
+        """Returns the edges by source, which kernels need for gradients; None if no input asks for one."""
+        needed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+        return self.adjacency.transpose if needed else None
+
+    def _scale(self, power: float, dtype: torch.dtype) -> Tensor:
+        """Returns (N,) the in-degrees to a negative power, 0 for nodes without edges; computed once."""
+
+        def make() -> Tensor:
+            degree = self.degrees().to(dtype)
+            return torch.where(degree > 0, degree.pow(power), torch.zeros_like(degree))
+
+        return self._once(("scale", power, dtype), make)
 
     def add_self_loops(self, weight: float = 1.0) -> Graph:
         """Returns the graph with one self loop a node, as `normalize.with_self_loops`; without edge data."""

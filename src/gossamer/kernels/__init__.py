@@ -5,6 +5,9 @@ from gossamer.kernels.aggregate import aggregate as aggregate
 from gossamer.kernels.aggregate import aggregate_reference as aggregate_reference
 from gossamer.kernels.aggregate import edge_dot as edge_dot
 from gossamer.kernels.aggregate import edge_dot_reference as edge_dot_reference
+from gossamer.kernels.attention import attend_additive as attend_additive
+from gossamer.kernels.attention import attend_dot as attend_dot
+from gossamer.kernels.attention import attend_mixed as attend_mixed
 from gossamer.kernels.block_matmul import block_linear as block_linear
 from gossamer.kernels.block_matmul import block_linear_reference as block_linear_reference
 from gossamer.kernels.block_matmul import block_matmul as block_matmul
@@ -20,6 +23,11 @@ from gossamer.kernels.csr_matmul import csr_linear_reference as csr_linear_refer
 from gossamer.kernels.csr_matmul import csr_matmul as csr_matmul
 from gossamer.kernels.csr_matmul import csr_matmul_reference as csr_matmul_reference
 from gossamer.kernels.macs import MACS as MACS
+from gossamer.kernels.maximum import maximum as maximum
+from gossamer.kernels.maximum import maximum_reference as maximum_reference
+from gossamer.kernels.propagate import propagate as propagate
+from gossamer.kernels.propagate import propagate_reference as propagate_reference
+from gossamer.kernels.propagate import quantize_rows as quantize_rows
 from gossamer.kernels.transpose import Transpose as Transpose
 from gossamer.kernels.transpose import transpose_csr as transpose_csr
 
@@ -30,6 +38,9 @@ __all__ = [
     "Transpose",
     "aggregate",
     "aggregate_reference",
+    "attend_additive",
+    "attend_dot",
+    "attend_mixed",
     "block_linear",
     "block_linear_reference",
     "block_matmul",
@@ -42,7 +53,12 @@ __all__ = [
     "edge_dot",
     "edge_dot_reference",
     "from_blocks",
+    "maximum",
+    "maximum_reference",
     "native",
+    "propagate",
+    "propagate_reference",
+    "quantize_rows",
     "sparse_conv2d",
     "to_blocks",
     "transpose_csr",

@@ -66,7 +66,7 @@ def aggregate(
         if weights.shape not in (indices.shape, (*indices.shape, x.shape[1])) or (weights.dim() == 2 and x.dim() == 2):
             heads = f" or ({indices.shape[0]}, {x.shape[1]})" if x.dim() == 3 else ""
             raise DataError(f"weights: expected shape ({indices.shape[0]},){heads}, found {describe(weights)}")
-    back = _checked_transpose(transpose, indices, x.shape[0])
+    back = checked_transpose(transpose, indices, x.shape[0])
     return AGGREGATE(indptr, indices, x, weights, None, *back)  # type: ignore[no-any-return]
 
 
@@ -109,11 +109,12 @@ def edge_dot(
         raise DataError(f"left: expected shape {wanted} for {indptr.shape[0] - 1} rows, found {describe(left)}")
     if right.dtype is not left.dtype or right.shape[1:] != left.shape[1:]:
         raise DataError(f"right: expected the dtype and features of left, {describe(left)}, found {describe(right)}")
-    back = _checked_transpose(transpose, indices, right.shape[0])
+    back = checked_transpose(transpose, indices, right.shape[0])
     return EDGE_DOT(indptr, indices, left, right, heads, *back)  # type: ignore[no-any-return]
 
 
-def _checked_transpose(transpose: Transpose | None, indices: Tensor, rows: int) -> tuple[Tensor | None, ...]:
+def checked_transpose(transpose: Transpose | None, indices: Tensor, rows: int) -> tuple[Tensor | None, ...]:
+    """Returns the parts of a transpose, or Nones; raises `DataError` if it is one of another matrix by its sizes."""
     if transpose is None:
         return None, None, None
     if transpose.indptr.shape[0] != rows + 1 or transpose.indices.shape != indices.shape:

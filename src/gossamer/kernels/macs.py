@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT
+from gossamer.kernels.attention import ATTENTION, ATTENTION_BACK, DOT, LEAKY_SUM, MIXED
 from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
 from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
 from gossamer.kernels.conv2d import SPARSE_CONV2D, SPARSE_CONV2D_INPUT, SPARSE_CONV2D_VALUES
@@ -21,6 +22,8 @@ from gossamer.kernels.low_bits.binary import BINARY_LINEAR, BINARY_MATMUL
 from gossamer.kernels.low_bits.few_bits import FEW_BITS_INT8_LINEAR, FEW_BITS_LINEAR
 from gossamer.kernels.low_bits.int8 import INT8_LINEAR, INT8_MATMUL
 from gossamer.kernels.low_bits.ternary import TERNARY_LINEAR, TERNARY_MATMUL
+from gossamer.kernels.maximum import MAXIMUM, MAXIMUM_BACK
+from gossamer.kernels.propagate import PROPAGATE
 
 Formula = Callable[[Sequence[Any], Any], int]
 
@@ -87,9 +90,38 @@ def _conv2d_values(args: Sequence[Any], out: Any) -> int:
     return int(out.numel()) * int(flow.shape[0] * flow.shape[2] * flow.shape[3])
 
 
+def _propagate(args: Sequence[Any], out: Any) -> int:
+    """A sum an entry and feature, and one for the addend."""
+    return int(args[1].shape[0]) * int(out.shape[1]) + (0 if args[5] is None else int(out.numel()))
+
+
+def _maximum(args: Sequence[Any], out: Any) -> int:
+    """A comparison an entry and feature, counted like the sum it stands for."""
+    return int(args[1].shape[0]) * int(args[2].shape[1])
+
+
+def _attention(args: Sequence[Any], out: Any) -> int:
+    """The weighted sum, and the scores where they are products of features."""
+    return int(args[1].shape[0]) * int(math.prod(args[2].shape[1:])) * (2 if args[6] in (DOT, MIXED) else 1)
+
+
+def _attention_back(args: Sequence[Any], out: Any) -> int:
+    return _attention(args, out) + int(args[1].shape[0]) * int(math.prod(args[2].shape[1:]))
+
+
+def _leaky_sum(args: Sequence[Any], out: Any) -> int:
+    return 2 * int(args[1].shape[0]) * int(math.prod(args[3].shape[1:]))
+
+
 MACS: dict[Any, Formula] = {
     AGGREGATE: _aggregate,
     EDGE_DOT: _edge_dot,
+    PROPAGATE: _propagate,
+    MAXIMUM: _maximum,
+    MAXIMUM_BACK: _maximum,
+    ATTENTION: _attention,
+    ATTENTION_BACK: _attention_back,
+    LEAKY_SUM: _leaky_sum,
     CSR_MATMUL: _csr_matmul,
     CSR_LINEAR: _csr_linear,
     BLOCK_MATMUL: _block_matmul,

@@ -32,9 +32,18 @@ class APPNP(nn.Module):
 
     def forward(self, x: Tensor, graph: Graph | Tensor) -> Tensor:
         """Propagates `x` (N, F) over a graph of N nodes (or a PyG `edge_index`); returns (N, F)."""
-        adjacency = as_graph(graph, x.shape[0]).add_self_loops().symmetric().adjacency
-        out = x
-        for _ in range(self.steps):
-            step = dropout(adjacency, self.dropout, self.training)
-            out = torch.lerp(step.matmul(out), x, self.alpha)
+        looped = as_graph(graph, x.shape[0]).add_self_loops()
+        return personalized(x, looped, self.steps, self.alpha, self.dropout if self.training else 0.0)
+
+
+def personalized(x: Tensor, graph: Graph, steps: int, alpha: float, dropped: float) -> Tensor:
+    """Returns Z of the last step for H = x (N, F) and Â the normalised `graph`, its edges dropped at random."""
+    out = x
+    if dropped or graph.weights is not None:
+        adjacency = graph.symmetric().adjacency
+        for _ in range(steps):
+            out = torch.lerp(dropout(adjacency, dropped).matmul(out), x, alpha)
         return out
+    for _ in range(steps):
+        out = torch.lerp(graph.symmetric_sum(out), x, alpha)
+    return out

@@ -58,6 +58,18 @@ def dropout(x: Tensor | CSR, p: float, training: bool = True) -> Tensor | CSR:
     return dropped
 
 
+def dropping(p: float, training: bool) -> dict[str, Any]:
+    """Returns what tells an attention kernel which weights to drop: a probability, and a seed drawn from torch's.
+
+    Args:
+        p: The probability of zero, in [0, 1].
+        training: False drops nothing and draws nothing.
+    """
+    if not training or p == 0.0:
+        return {"dropout": 0.0, "seed": 0}
+    return {"dropout": p, "seed": int(torch.randint(1 << 32, ()))}
+
+
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:

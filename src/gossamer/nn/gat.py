@@ -3,8 +3,8 @@
     e_ij = LeakyReLU(a_target · W x_i + a_source · W x_j),   out_i = Σ_j softmax_j(e_ij) · W x_j + b
 
 per head, over the neighbours of i and i itself. The dot product with the concatenation [W x_i ‖ W x_j] is
-split into its two halves, so that each is computed once per node instead of once per edge, and features are
-never copied to the edges. Edge weights are not used; existing self loops count once. Dropout acts on the
+split into its two halves, so that each is computed once per node instead of once per edge, and nothing is made
+for the edges. Edge weights are not used; existing self loops count once. Dropout acts on the
 attention, as in the paper; dropout of the input is the model's.
 """
 
@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gossamer.graph import Graph, as_graph
-from gossamer.nn.attention import edge_logits, edge_softmax
-from gossamer.nn.dropout import dropout
+from gossamer.kernels.attention import attend_additive
+from gossamer.nn.dropout import dropping
 from gossamer.nn.linear import Features, Linear
 
 
@@ -66,11 +65,18 @@ class GATConv(nn.Module):
         Returns:
             (N, heads · out_features), or (N, out_features) where heads are averaged.
         """
-        edges = as_graph(graph, x.shape[0]).add_self_loops().adjacency
+        looped = as_graph(graph, x.shape[0]).add_self_loops()
         projected = self.linear(x).view(-1, *self.source.shape)  # (N, H, F)
         source, target = (torch.einsum("nhf,hf->nh", projected, a) for a in (self.source, self.target))
-        logits = F.leaky_relu(edge_logits(edges, source, target), self.slope)  # (E, H)
-        attention = dropout(edge_softmax(edges, logits), self.dropout, self.training)
-        out = edges.aggregate(projected, attention)  # (N, H, F)
+        out = attend_additive(  # (N, H, F)
+            looped.adjacency.indptr,
+            looped.adjacency.indices,
+            projected,
+            target,
+            source,
+            slope=self.slope,
+            transpose=looped.back(projected, source, target),
+            **dropping(self.dropout, self.training),
+        )
         out = out.flatten(1) if self.concat else out.mean(1)
         return out if self.bias is None else out + self.bias

@@ -4,8 +4,8 @@
 
 "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017. The two products may be done in
 either order. Aggregation costs a pass over the edges at the width it is given, so the layer aggregates on the
-narrower side; the result is the same to rounding. The normalised graph is kept by the graph, so its weights
-are computed once, not in every call.
+narrower side; the result is the same to rounding. The normalisation is kept by the graph, so it is computed once,
+not in every call.
 """
 
 from __future__ import annotations
@@ -42,11 +42,10 @@ class GCNConv(nn.Module):
         Returns:
             (N, out_features).
         """
-        normalized = as_graph(graph, x.shape[0]).add_self_loops().symmetric()
+        looped = as_graph(graph, x.shape[0]).add_self_loops()
         # Equal widths aggregate first: where x is data, no gradient has to pass back through the edges.
         if isinstance(x, CSR) or self.linear.in_features > self.linear.out_features:
-            out = normalized.aggregate(self.linear(x))
-        else:
-            out = self.linear(normalized.aggregate(x))
+            return looped.symmetric_sum(self.linear(x), self.bias)
+        out: Tensor = self.linear(looped.symmetric_sum(x))
         # In place: nothing else holds `out`, and a fresh copy of (N, out_features) is costly on large graphs.
         return out if self.bias is None else out.add_(self.bias)

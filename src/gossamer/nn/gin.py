@@ -69,4 +69,11 @@ class GINConv(nn.Module):
 
     def _summed(self, x: Tensor, graph: Graph) -> Tensor:
         """Returns (1 + ε) · x_i + Σ_j x_j, (N, F)."""
-        return torch.addcmul(graph.aggregate(x), x, 1.0 + self.epsilon)
+        return sum_with_self(x, graph, self.epsilon)
+
+
+def sum_with_self(x: Tensor, graph: Graph, epsilon: Tensor) -> Tensor:
+    """Returns (1 + ε) · x_i + Σ_j x_j, (N, F), for one number ε."""
+    if graph.weights is not None or epsilon.requires_grad:
+        return torch.addcmul(graph.aggregate(x), x, 1.0 + epsilon)
+    return graph.propagate(x, add=x, add_scale=1.0 + float(epsilon))

@@ -42,11 +42,9 @@ class SAGEConv(nn.Module):
             (N, out_features).
         """
         graph = as_graph(graph, x.shape[0])
-        if self.mean:
-            graph = graph.row_normalized()
+        gather = graph.mean if self.mean else graph.aggregate
         out: Tensor = self.root(x)
         if isinstance(x, CSR) or self.root.in_features > self.root.out_features:
-            out = out + graph.aggregate(self.neighbours(x))
-        else:
-            out = out + self.neighbours(graph.aggregate(x))
-        return out
+            return out + gather(self.neighbours(x))
+        around: Tensor = self.neighbours(gather(x))
+        return out + around

@@ -1,0 +1,153 @@
+// gossamer._native: scaled sums, maxima and attention over the neighbours of nodes.
+#include "../kernels/neighbours.hpp"
+
+#include <nanobind/nanobind.h>
+
+#include <cstring>
+
+#include "bind.hpp"
+
+namespace nb = nanobind;
+
+namespace gossamer {
+#ifdef GOSSAMER_X86
+namespace avx512 {
+extern const NeighbourKernels neighbours;
+}
+namespace avx2 {
+extern const NeighbourKernels neighbours;
+}
+#endif
+namespace baseline {
+extern const NeighbourKernels neighbours;
+}
+}  // namespace gossamer
+
+namespace gossamer::bind {
+namespace {
+
+const NeighbourKernels& kernels() {
+#ifdef GOSSAMER_X86
+  for (const NeighbourKernels* each : {&avx512::neighbours, &avx2::neighbours})
+    if (std::strcmp(each->name, instruction_set()) == 0) return *each;
+#endif
+  return baseline::neighbours;
+}
+
+bool propagate(Size rows, Size columns, Size entries, Size features, int element, int index_bytes, Address indptr,
+               Address indices, Address x, Address source, Address target, Address add, float add_scale, Address bias,
+               bool relu, Address out, int threads) {
+  const Propagate a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                    features,
+                    static_cast<Element>(element),
+                    at<const void>(x),
+                    at<const float>(source),
+                    at<const float>(target),
+                    at<const float>(add),
+                    add_scale,
+                    at<const float>(bias),
+                    relu,
+                    at<float>(out),
+                    threads};
+  const Scratch scratch(kernels().propagate_scratch(a));
+  return kernels().propagate(a, scratch.get());
+}
+
+bool maximum(Size rows, Size columns, Size entries, Size features, int element, int index_bytes, Address indptr,
+             Address indices, Address x, Address source, Address out, Address ties, int threads) {
+  const Maximum a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                  features,
+                  static_cast<Element>(element),
+                  at<const void>(x),
+                  at<const float>(source),
+                  at<float>(out),
+                  at<float>(ties),
+                  threads};
+  const Scratch scratch(kernels().maximum_scratch(a));
+  return kernels().maximum(a, scratch.get());
+}
+
+bool maximum_back(Size rows, Size columns, Size entries, Size features, int index_bytes, Address indptr,
+                  Address indices, Address x, Address largest, Address share, Address out, int threads) {
+  const MaximumBack a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                      features,
+                      at<const float>(x),
+                      at<const float>(largest),
+                      at<const float>(share),
+                      at<float>(out),
+                      threads};
+  const Scratch scratch(kernels().maximum_back_scratch(a));
+  return kernels().maximum_back(a, scratch.get());
+}
+
+Scores scores(int form, Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
+              std::uint32_t seed, std::uint32_t dropped, float boost) {
+  return {static_cast<Score>(form), heads, features, at<const float>(near), at<const float>(far), at<const float>(mix),
+          slope,                    scale, seed,     dropped,               boost};
+}
+
+bool attention(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, int form,
+               Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
+               std::uint32_t seed, std::uint32_t dropped, float boost, Address values, Address out, Address norms,
+               int threads) {
+  const Attention a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                    scores(form, heads, features, near, far, mix, slope, scale, seed, dropped, boost),
+                    at<const float>(values),
+                    at<float>(out),
+                    at<float>(norms),
+                    threads};
+  const Scratch scratch(kernels().attention_scratch(a));
+  return kernels().attention(a, scratch.get());
+}
+
+bool attention_back(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, int form,
+                    Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
+                    std::uint32_t seed, std::uint32_t dropped, float boost, Address edge, Address values,
+                    Address norms, Address inner, Address grad, Address out, Address near_grad, Address score_grad,
+                    int threads) {
+  const AttentionBack a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                        scores(form, heads, features, near, far, mix, slope, scale, seed, dropped, boost),
+                        at<const void>(edge),
+                        at<const float>(values),
+                        at<const float>(norms),
+                        at<const float>(inner),
+                        at<const float>(grad),
+                        at<float>(out),
+                        at<float>(near_grad),
+                        at<float>(score_grad),
+                        threads};
+  const Scratch scratch(kernels().attention_back_scratch(a));
+  return kernels().attention_back(a, scratch.get());
+}
+
+bool leaky_sum(Size rows, Size columns, Size entries, Size heads, Size features, int index_bytes, Address indptr,
+               Address indices, Address edge, Address weights, Address near, Address far, float slope, Address slopes,
+               Address bent, int threads) {
+  const LeakySum a{pattern(rows, columns, entries, index_bytes, indptr, indices),
+                   heads,
+                   features,
+                   at<const void>(edge),
+                   at<const float>(weights),
+                   at<const float>(near),
+                   at<const float>(far),
+                   slope,
+                   at<float>(slopes),
+                   at<float>(bent),
+                   threads};
+  const Scratch scratch(kernels().leaky_sum_scratch(a));
+  return kernels().leaky_sum(a, scratch.get());
+}
+
+}  // namespace
+
+void bind_neighbours(nb::module_& m) {
+  const nb::call_guard<nb::gil_scoped_release> unlocked;
+  m.def("propagate", &propagate, unlocked);
+  m.def("maximum", &maximum, unlocked);
+  m.def("maximum_back", &maximum_back, unlocked);
+  m.def("attention", &attention, unlocked);
+  m.def("attention_back", &attention_back, unlocked);
+  m.def("leaky_sum", &leaky_sum, unlocked);
+}
+
+}  // namespace gossamer::bind
