@@ -1,4 +1,4 @@
-"""Times scaled sums, maxima and attention over neighbours, with gradients, against PyG, torch.sparse and a reader.
+"""Times sums, maxima and attention over neighbours, with their gradients, against PyG, torch.sparse and a reader.
 
 The graph has 170,000 nodes and 2.3 million edges with power-law degrees, 128 features or 4 heads of 32. The reader is
 compiled here: it reads the same rows in the same order, one number of each cache line, and writes the same output.
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.timing import interleave
 from gossamer.graph import Graph, power_law
-from gossamer.kernels import maximum, native, propagate, quantize_rows
+from gossamer.kernels import gatherable, maximum, native, propagate, quantize_rows
 from gossamer.nn.pyg import adopt
 
 NODES, EDGES, WIDTH = 170_000, 2_300_000, 128
@@ -111,9 +111,12 @@ def sums(graph: Graph, edges: Tensor, seconds: float) -> None:
         read = {"the same rows read": reader(graph, x)} if torch.get_num_threads() == 1 else {}
         peers = {"torch.sparse CSR": lambda: sparse @ x, "PyG": lambda: conv(x, edges, values)}
         bars = {"torch.sparse CSR": 2.4, "PyG": 15.0, "the same rows read": 0.625}
-        rows("sum, float32", {"ours": lambda: ours(x), **peers, **read}, bars, seconds)
-        narrow = x.bfloat16()
+        for name, peer in (peers | read).items():  # pairwise: what PyG leaves of the memory disturbs all others
+            rows("sum, float32", {"ours": lambda: ours(x), name: peer}, bars, seconds)
+        narrow = gatherable(x, torch.bfloat16)
         rows("sum, bfloat16", {"ours": lambda: ours(narrow), "float32": lambda: ours(x)}, {"float32": 1.6}, seconds)
+        spread = gatherable(x)
+        rows("sum, float32, gatherable", {"ours": lambda: ours(spread), "as it comes": lambda: ours(x)}, {}, seconds)
         small, factor = quantize_rows(x)
         quantized = lambda: propagate(*place, small, source=factor, target=scale)  # noqa: E731
         rows("sum, int8", {"ours": quantized, "float32": lambda: ours(x)}, {"float32": 2.2}, seconds)
@@ -124,7 +127,9 @@ def sums(graph: Graph, edges: Tensor, seconds: float) -> None:
         "torch.sparse CSR": step(lambda x: sparse @ x, theirs),
         "PyG": step(lambda x: conv(x, edges, values), its),
     }
-    rows("sum, forward and backward", calls, {"torch.sparse CSR": 2.4, "PyG": 15.0}, seconds)
+    for name in ("torch.sparse CSR", "PyG"):
+        pair = {"ours": calls["ours"], name: calls[name]}
+        rows("sum, forward and backward", pair, {"torch.sparse CSR": 2.4, "PyG": 15.0}, seconds)
 
 
 def peak_bytes(which: str, training: bool) -> int:

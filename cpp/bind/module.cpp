@@ -4,10 +4,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include <string>
 #include <vector>
 
@@ -77,18 +73,6 @@ bool force(const std::string& name) {
   return false;
 }
 
-// Asks for huge pages under a large buffer that is about to be written: most of its page faults go.
-void prefer_huge_pages(void* data, std::size_t bytes) {
-#ifdef __linux__
-  constexpr Address page = Address{2} << 20;
-  const Address begin = (reinterpret_cast<Address>(data) + page - 1) / page * page;
-  const Address end = (reinterpret_cast<Address>(data) + bytes) / page * page;
-  if (begin < end) madvise(at<void>(begin), end - begin, MADV_HUGEPAGE);  // a wish: what comes of it is no error
-#else
-  (void)data, (void)bytes;
-#endif
-}
-
 bool transpose(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, Address starts,
                Address to_rows, Address edge) {
   return transpose_csr(pattern(rows, columns, entries, index_bytes, indptr, indices), at<Size>(starts),
@@ -105,7 +89,6 @@ bool aggregate(Size rows, Size columns, Size entries, Size heads, Size features,
                     at<const float>(x),
                     at<float>(out),
                     threads};
-  prefer_huge_pages(a.out, sizeof(float) * static_cast<std::size_t>(rows * heads * features));
   const Scratch scratch(chosen->aggregate_scratch(a));
   return chosen->aggregate(a, scratch.get());
 }
@@ -153,7 +136,7 @@ const char* gossamer::bind::instruction_set() { return chosen->name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 3;
+  m.attr("interface") = 4;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);

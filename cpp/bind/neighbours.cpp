@@ -5,6 +5,10 @@
 
 #include <cstring>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "bind.hpp"
 
 namespace nb = nanobind;
@@ -88,13 +92,14 @@ Scores scores(int form, Size heads, Size features, Address near, Address far, Ad
 
 bool attention(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, int form,
                Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
-               std::uint32_t seed, std::uint32_t dropped, float boost, Address values, Address out, Address norms,
-               int threads) {
+               std::uint32_t seed, std::uint32_t dropped, float boost, Address values, Address out, Address tops,
+               Address totals, int threads) {
   const Attention a{pattern(rows, columns, entries, index_bytes, indptr, indices),
                     scores(form, heads, features, near, far, mix, slope, scale, seed, dropped, boost),
                     at<const float>(values),
                     at<float>(out),
-                    at<float>(norms),
+                    at<float>(tops),
+                    at<float>(totals),
                     threads};
   const Scratch scratch(kernels().attention_scratch(a));
   return kernels().attention(a, scratch.get());
@@ -138,10 +143,24 @@ bool leaky_sum(Size rows, Size columns, Size entries, Size heads, Size features,
   return kernels().leaky_sum(a, scratch.get());
 }
 
+// Asks the system to back memory that nobody has touched yet by large pages. Rows that are read in random order from small
+// ones spend as much time on finding the page as on the row. It is a wish: that it is not granted changes no result.
+void prefer_large_pages(Address begin, Size bytes) {
+#if defined(__linux__)
+  constexpr Address large = Address{1} << 21;
+  const Address first = (begin + large - 1) / large * large, last = (begin + static_cast<Address>(bytes)) / large * large;
+  if (first < last) static_cast<void>(madvise(at<void>(first), last - first, MADV_HUGEPAGE));
+#else
+  static_cast<void>(begin);
+  static_cast<void>(bytes);
+#endif
+}
+
 }  // namespace
 
 void bind_neighbours(nb::module_& m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
+  m.def("prefer_large_pages", &prefer_large_pages);
   m.def("propagate", &propagate, unlocked);
   m.def("maximum", &maximum, unlocked);
   m.def("maximum_back", &maximum_back, unlocked);

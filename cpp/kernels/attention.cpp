@@ -4,8 +4,6 @@
 // and the weighted sum of values are corrected whenever the maximum rises, as in Milakov and Gimelshein, "Online normalizer
 // calculation for softmax", 2018, and Dao et al., "FlashAttention", NeurIPS 2022, here over the neighbours of a graph. So
 // nothing of the size of the edges is kept. Rows that pieces share are put together with the same correction.
-#include <cmath>
-
 #include "heads.hpp"
 #include "stretches.hpp"
 
@@ -34,12 +32,13 @@ Left left(const Attention& a, float* scratch, std::int64_t piece) {
   return {sum, rest, rest + heads, rest + 2 * heads, rest + 3 * heads};
 }
 
-// Divides the sum of a head by its total and notes the norm.
+// Divides the sum of a head by its total and notes both.
 void normalize(const Attention& a, std::int64_t row, std::int64_t head, float top, float total) {
   float* out = a.out + (row * a.scores.heads + head) * a.scores.features;
   const float factor = 1.0f / total;
   for (std::int64_t f = 0; f < a.scores.features; ++f) out[f] *= factor;
-  if (a.norms) a.norms[row * a.scores.heads + head] = top + std::log(total);
+  a.tops[row * a.scores.heads + head] = top;
+  a.totals[row * a.scores.heads + head] = total;
 }
 
 template <Score form, class Index>
@@ -48,8 +47,11 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
   const auto* indices = static_cast<const Index*>(a.graph.indices);
   float* out = (s.continued ? left.sum : a.out + s.row * heads * features) + g.first * features;
   for (std::int64_t f = 0; f < g.count * features; ++f) out[f] = 0.0f;
-  alignas(64) float held[kHeld] = {}, factor[kLanes];
-  Lanes top = Lanes{} + kLeast, total = {};
+  alignas(64) float held[kHeld], factor[kLanes];
+  const auto reach = smaller<std::int64_t>(s.end - s.begin, kChunk) * g.slots + kLanes;  // what will be read
+  for (int i = 0; i < kHeld && i < reach; ++i) held[i] = 0.0f;
+  Lanes top = Lanes{} + kLeast, total = {}, near = {};
+  if constexpr (form == Score::additive) near = tiled(a.scores.near + s.row * heads + g.first, g);
   for (std::int64_t e = s.begin; e < s.end; e += kChunk) {
     const Chunk<Index> chunk{indices + e, e, static_cast<int>(smaller<std::int64_t>(s.end - e, kChunk)),
                              a.graph.entries - e};
@@ -59,7 +61,7 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
     each_vector(chunk.count, g.slots, [&](int i) GOSSAMER_LAMBDA {
       Lanes score = load<kLanes>(held + i);
       if constexpr (form == Score::additive) {
-        score = leaky<kLanes>(score, a.scores.slope);
+        score = leaky<kLanes>(score + near, a.scores.slope);
         store<kLanes>(held + i, score);
       }
       highest = larger_or_nan<kLanes>(score, highest);
@@ -94,8 +96,8 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
       left.open_total[head] = totals[h];
     } else if (s.begin < s.end) {
       normalize(a, s.row, head, tops[h], totals[h]);
-    } else if (a.norms) {
-      a.norms[s.row * heads + head] = 0.0f;
+    } else {
+      a.tops[s.row * heads + head] = a.totals[s.row * heads + head] = 0.0f;
     }
   }
 }

@@ -22,10 +22,12 @@ void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
   const float* values = a.values + s.row * width + g.first * features;
   float* out = (s.continued ? carry : a.out + s.row * width) + g.first * features;
   for (std::int64_t f = 0; f < g.count * features; ++f) out[f] = 0.0f;
-  alignas(64) float scores[kHeld] = {}, flows[kHeld] = {}, norms[kHeld] = {}, inners[kHeld] = {}, keeps[kHeld], ones[kLanes];
+  alignas(64) float scores[kHeld], flows[kHeld], norms[kHeld], inners[kHeld], keeps[kHeld], ones[kLanes];
+  const auto reach = smaller<std::int64_t>(s.end - s.begin, kChunk) * g.slots + kLanes;  // what will be read
+  for (int i = 0; i < kHeld && i < reach; ++i) scores[i] = flows[i] = norms[i] = inners[i] = 0.0f, keeps[i] = 1.0f;
   store<kLanes>(ones, Lanes{} + 1.0f);
-  for (int i = 0; i < kHeld; ++i) keeps[i] = 1.0f;
-  Lanes near_grad = {};
+  Lanes near = {}, near_grad = {};
+  if constexpr (form == Score::additive) near = tiled(a.scores.near + s.row * heads + g.first, g);
   for (std::int64_t e = s.begin; e < s.end; e += kChunk) {
     const Chunk<Index> chunk{indices + e, e, static_cast<int>(smaller<std::int64_t>(s.end - e, kChunk)),
                              a.graph.entries - e};
@@ -49,7 +51,7 @@ void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
     pad(inners, chunk.count, g.slots, 0.0f);
     pad(flows, chunk.count, g.slots, 0.0f);
     each_vector(chunk.count, g.slots, [&](int i) GOSSAMER_LAMBDA {
-      const Lanes raw = load<kLanes>(scores + i), keep = load<kLanes>(keeps + i);
+      const Lanes raw = load<kLanes>(scores + i) + near, keep = load<kLanes>(keeps + i);
       const Lanes score = form == Score::additive ? leaky<kLanes>(raw, a.scores.slope) : raw;
       const Lanes weight = exponential<kLanes>(score - load<kLanes>(norms + i));
       Lanes grad = weight * (keep * load<kLanes>(flows + i) - load<kLanes>(inners + i));

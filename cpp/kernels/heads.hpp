@@ -79,23 +79,42 @@ GOSSAMER_INLINE float dot(const float* a, const float* b, std::int64_t features)
   });
 }
 
+// Copies `count` numbers of each entry, which fill `slots` places: all of them where `count` is a constant.
+template <class Index>
+GOSSAMER_INLINE void pick_some(const float* from, std::int64_t heads, int count, int slots, const Chunk<Index>& chunk,
+                               float* to) {
+  for (int c = 0; c < chunk.count; ++c) {
+    if (c + kFetch < chunk.left)
+      __builtin_prefetch(from + static_cast<std::int64_t>(chunk.indices[c + kFetch]) * heads);
+    const float* numbers = from + static_cast<std::int64_t>(chunk.indices[c]) * heads;
+    for (int h = 0; h < count; ++h) to[c * slots + h] = numbers[h];
+  }
+}
+
 // Copies what heads of a group have at each entry: numbers (nodes, heads) to (count, slots).
 template <class Index>
 GOSSAMER_INLINE void pick(const float* numbers, std::int64_t heads, Group g, const Chunk<Index>& chunk, float* to) {
   const float* from = numbers + g.first;
-  for (int c = 0; c < chunk.count; ++c)
-    for (int h = 0; h < g.count; ++h) to[c * g.slots + h] = from[static_cast<std::int64_t>(chunk.indices[c]) * heads + h];
+  if (g.count == 1) return pick_some(from, heads, 1, 1, chunk, to);
+  if (g.count == 4) return pick_some(from, heads, 4, 4, chunk, to);
+  if (g.count == 8) return pick_some(from, heads, 8, 8, chunk, to);
+  pick_some(from, heads, g.count, g.slots, chunk, to);
 }
 
-// Scores of a chunk's entries in row `row`, (count, slots); additive ones before the leaky ReLU. Slots without a head keep
-// what they hold, which must be a number.
+// Returns the numbers of a group's heads, over and over.
+GOSSAMER_INLINE vec<kLanes> tiled(const float* numbers, Group g) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = (i & (g.slots - 1)) < g.count ? numbers[i & (g.slots - 1)] : 0.0f;
+  return load<kLanes>(lanes);
+}
+
+// Scores of a chunk's entries in row `row`, (count, slots); of additive ones only what the entry brings. Slots without a
+// head keep what they hold, which must be a number.
 template <Score form, class Index>
 GOSSAMER_INLINE void raw_scores(const Scores& s, std::int64_t row, Group g, const Chunk<Index>& chunk, float* to) {
   if constexpr (form == Score::additive) {
-    const float* near = s.near + row * s.heads + g.first;
+    static_cast<void>(row);
     pick(s.far, s.heads, g, chunk, to);
-    for (int c = 0; c < chunk.count; ++c)
-      for (int h = 0; h < g.count; ++h) to[c * g.slots + h] += near[h];
   } else {
     for (int c = 0; c < chunk.count; ++c) {
       const std::int64_t other = static_cast<std::int64_t>(chunk.indices[c]);

@@ -79,7 +79,8 @@ struct Attention {
   Scores scores;
   const float* values;  // (columns, heads, features)
   float* out;           // (rows, heads, features)
-  float* norms;         // (rows, heads): the logarithm of the sum of exponentials
+  float* tops;          // (rows, heads): the largest score
+  float* totals;        // (rows, heads): the sum of exponentials of score - top, 0 where there are no entries
   int threads;
 };
 
@@ -89,7 +90,7 @@ struct AttentionBack {
   Scores scores;        // near and far have changed places: near (rows = sources), far (columns = targets)
   const void* edge;     // (entries) place of each entry in the graph itself, as wide as an index
   const float* values;  // (rows, heads, features)
-  const float* norms;   // (columns, heads)
+  const float* norms;   // (columns, heads): top + log(total) of each target
   const float* inner;   // (columns, heads): gradient . result of each target
   const float* grad;    // (columns, heads, features): of the result
   float* out;           // (rows, heads, features): gradient of the values

@@ -8,6 +8,10 @@
 #include "neighbours.hpp"
 #include "stretches.hpp"
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
@@ -15,6 +19,43 @@ namespace {
 template <class X>
 constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
 constexpr int kMost = kRegisters / 2;
+
+constexpr std::int64_t kStreamed = std::int64_t{1} << 25;  // bytes of output beyond which no cache holds it anyway
+
+// Says whether the output is written past the caches, which spares reading its lines first: where it is large and every
+// vector of it stands on a boundary of its size.
+bool streams(const Propagate& a) {
+#if defined(__AVX__)
+  const auto bytes = static_cast<std::int64_t>(a.features * sizeof(float));
+  return a.graph.rows * bytes > kStreamed && bytes % (kLanes * 4) == 0 &&
+         reinterpret_cast<std::uintptr_t>(a.out) % (kLanes * 4) == 0;
+#else
+  static_cast<void>(a);
+  return false;
+#endif
+}
+
+template <int W>
+GOSSAMER_INLINE void put(float* to, vec<W> v, bool streamed) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16)
+    if (streamed) return _mm512_stream_ps(to, (__m512)v);
+#elif defined(__AVX__)
+  if constexpr (W == 8)
+    if (streamed) return _mm256_stream_ps(to, (__m256)v);
+#endif
+  static_cast<void>(streamed);
+  store<W>(to, v);
+}
+
+// Makes streamed numbers visible to other threads.
+GOSSAMER_INLINE void settle(bool streamed) {
+#if defined(__AVX__)
+  if (streamed) _mm_sfence();
+#else
+  static_cast<void>(streamed);
+#endif
+}
 
 // Finishes `W` columns of a row from its sum.
 template <int W>
@@ -33,6 +74,7 @@ struct Rows {
   Place from;
   Place to;
   float* carry;
+  bool streamed;
 
   template <int W, int N>
   bool run(const Block& block) const {
@@ -60,8 +102,8 @@ struct Rows {
       float* out = (s.continued ? carry : a.out + s.row * features) + block.first;
       if (s.finished && !s.continued) {
         GOSSAMER_UNROLL
-        for (int k = 0; k < N - 1; ++k) store<W>(out + k * W, finish<W>(a, s.row, block.first + k * W, sum[k]));
-        store<W>(out + tail, finish<W>(a, s.row, block.last, sum[N - 1]));
+        for (int k = 0; k < N - 1; ++k) put<W>(out + k * W, finish<W>(a, s.row, block.first + k * W, sum[k]), streamed);
+        put<W>(out + tail, finish<W>(a, s.row, block.last, sum[N - 1]), streamed);
       } else {
         GOSSAMER_UNROLL
         for (int k = 0; k < N - 1; ++k) store<W>(out + k * W, sum[k]);
@@ -80,13 +122,15 @@ std::size_t propagate_scratch(const Propagate& a) {
 
 bool propagate(const Propagate& a, float* scratch) {
   if (a.features == 0) return true;
+  const bool streamed = streams(a);
   const auto run = [&](std::int64_t i, Place from, Place to) {
     float* carry = scratch + i * a.features;
     with_element(a.element, a.x, [&](const auto* x) {
       using X = std::decay_t<decltype(*x)>;
-      a.graph.index_bytes == 4 ? cover_columns<kLanes, kMost>(a.features, Rows<X, std::int32_t>{a, x, from, to, carry})
-                               : cover_columns<kLanes, kMost>(a.features, Rows<X, std::int64_t>{a, x, from, to, carry});
+      a.graph.index_bytes == 4 ? cover_columns<kLanes, kMost>(a.features, Rows<X, std::int32_t>{a, x, from, to, carry, streamed})
+                               : cover_columns<kLanes, kMost>(a.features, Rows<X, std::int64_t>{a, x, from, to, carry, streamed});
     });
+    settle(streamed);
   };
   const auto merge = [&](std::int64_t i, const Stretch& s) {
     float* out = a.out + s.row * a.features;

@@ -33,7 +33,7 @@ GOSSAMER_INLINE void each_stretch(const Pattern& p, Place from, Place to, const 
 // Runs `piece(i, from, to)` for every piece i, on `threads` threads, then `merge(i, stretch)` for every piece that continues
 // a row, in order. Returns false where an index is out of range; nothing is read through such an index.
 template <class Run, class Merge>
-bool run_pieces(const Pattern& p, std::int64_t steps, int threads, const Run& run, const Merge& merge) {
+bool run_pieces(const Pattern& p, std::int64_t steps, [[maybe_unused]] int threads, const Run& run, const Merge& merge) {
   if (p.rows == 0) return true;
   if (p.columns == 0 && p.entries > 0) return false;
   const std::int64_t pieces = piece_count(p, steps);

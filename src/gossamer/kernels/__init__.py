@@ -25,6 +25,7 @@ from gossamer.kernels.csr_matmul import csr_matmul_reference as csr_matmul_refer
 from gossamer.kernels.macs import MACS as MACS
 from gossamer.kernels.maximum import maximum as maximum
 from gossamer.kernels.maximum import maximum_reference as maximum_reference
+from gossamer.kernels.propagate import gatherable as gatherable
 from gossamer.kernels.propagate import propagate as propagate
 from gossamer.kernels.propagate import propagate_reference as propagate_reference
 from gossamer.kernels.propagate import quantize_rows as quantize_rows
@@ -53,6 +54,7 @@ __all__ = [
     "edge_dot",
     "edge_dot_reference",
     "from_blocks",
+    "gatherable",
     "maximum",
     "maximum_reference",
     "native",

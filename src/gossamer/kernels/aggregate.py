@@ -167,7 +167,7 @@ def _aggregate_cpu(
     module = native.kernels()
     if module is None or x.dtype is not torch.float32:
         return aggregate_reference(indptr, indices, x, weights, edge)
-    out = torch.empty((indptr.shape[0] - 1, *x.shape[1:]))
+    out = native.empty(indptr.shape[0] - 1, *x.shape[1:])
     heads, features = _split(x, by_head=weights is not None and weights.dim() == 2)
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
     weights = None if weights is None else weights.contiguous()

@@ -243,17 +243,16 @@ def attention_reference(
     dropout: float,
     *_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The pure-torch reference of all three forms: the result, and the logarithm of each row's sum of exponentials."""
+    """The pure-torch reference of all three forms: the result, and each row's largest score and sum of exponentials."""
     row, _z, scores = _pairs(indptr, indices, near, far, mix, form, slope, scale)
     rows = indptr.shape[0] - 1
     place = row[:, None].expand_as(scores)
     top = scores.new_zeros(rows, scores.shape[1]).scatter_reduce(0, place, scores, "amax", include_self=False)
     weights = (scores - top.index_select(0, row)).exp()
     total = torch.zeros_like(top).index_add_(0, row, weights)
-    norms = torch.where(indptr.diff()[:, None] > 0, top + total.log(), 0.0)
     weights = weights / total.index_select(0, row) * _keep(scores, seed, dropout)
     messages = weights[..., None] * values.index_select(0, indices)
-    return values.new_zeros(rows, *values.shape[1:]).index_add_(0, row, messages), norms
+    return values.new_zeros(rows, *values.shape[1:]).index_add_(0, row, messages), torch.stack([top, total])
 
 
 def attention_back_reference(
@@ -319,8 +318,8 @@ def _cpu(
     module = native.kernels()
     if module is None or values.dtype is not torch.float32:
         return attention_reference(indptr, indices, values, near, far, mix, form, slope, scale, seed, dropout)
-    out = torch.empty(indptr.shape[0] - 1, *values.shape[1:])
-    norms = torch.empty(out.shape[:2])
+    out = native.empty(indptr.shape[0] - 1, *values.shape[1:])
+    tops, totals = norms = torch.empty(2, *out.shape[:2])
     indptr, indices, values = indptr.contiguous(), indices.contiguous(), values.contiguous()
     near, far, mix = near.contiguous(), far.contiguous(), None if mix is None else mix.contiguous()
     inside = module.attention(
@@ -341,7 +340,8 @@ def _cpu(
         *_dropout_words(dropout),
         values.data_ptr(),
         out.data_ptr(),
-        norms.data_ptr(),
+        tops.data_ptr(),
+        totals.data_ptr(),
         torch.get_num_threads(),
     )
     if not inside:
@@ -374,7 +374,7 @@ def _back_cpu(
     norms, inner, grad = norms.contiguous(), inner.contiguous(), grad.contiguous()
     starts, targets, edge = (part.contiguous() for part in transposed)
     mix = None if mix is None else mix.contiguous()
-    out = torch.empty(values.shape)
+    out = native.empty(*values.shape)
     far_grad = torch.empty(far.shape if form == ADDITIVE else (0,))
     score_grad = torch.empty(indices.shape[0], values.shape[1])
     inside = module.attention_back(
@@ -416,7 +416,7 @@ def _leaky_sum_cpu(
         return leaky_sum_reference(indptr, indices, weights, near, far, slope, edge)
     indptr, indices, weights = indptr.contiguous(), indices.contiguous(), weights.contiguous()
     near, far, edge = near.contiguous(), far.contiguous(), None if edge is None else edge.contiguous()
-    slopes, bent = torch.empty(near.shape), torch.empty(near.shape)
+    slopes, bent = native.empty(*near.shape), native.empty(*near.shape)
     inside = module.leaky_sum(
         near.shape[0],
         far.shape[0],
@@ -441,7 +441,7 @@ def _leaky_sum_cpu(
 
 def _fake(indptr: Tensor, indices: Tensor, values: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     out = values.new_empty(indptr.shape[0] - 1, *values.shape[1:])
-    return out, out.new_empty(out.shape[:2])
+    return out, out.new_empty(2, *out.shape[:2])
 
 
 def _back_fake(indptr: Tensor, indices: Tensor, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -465,6 +465,8 @@ def _backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     form, slope = ctx.scores[:2]
     if there[0] is None:
         there = TRANSPOSE(indptr, indices, values.shape[0])
+    tops, totals = norms
+    norms = tops + totals.log()  # of rows without entries never read
     given = (indptr, indices, values, near, far, mix, *ctx.scores)
     grad_values, grad_far, scores = ATTENTION_BACK(*given, norms, (grad * out).sum(-1), grad, *there)
     grad_mix = None

@@ -89,7 +89,7 @@ def _cpu(
     module = native.kernels()
     if module is None or x.dtype not in ELEMENTS:
         return maximum_reference(indptr, indices, x, source, count)
-    out = torch.empty(indptr.shape[0] - 1, x.shape[1])
+    out = native.empty(indptr.shape[0] - 1, x.shape[1])
     ties = torch.empty_like(out) if count else out.new_empty(0)
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
     source = None if source is None else source.contiguous()
@@ -117,7 +117,7 @@ def _back_cpu(indptr: Tensor, indices: Tensor, x: Tensor, largest: Tensor, share
     module = native.kernels()
     if module is None or x.dtype is not torch.float32:
         return maximum_back_reference(indptr, indices, x, largest, share)
-    out = torch.empty(x.shape)
+    out = native.empty(*x.shape)
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
     largest, share = largest.contiguous(), share.contiguous()
     inside = module.maximum_back(

@@ -89,7 +89,17 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     scale = x.abs().amax(1).float() / 127 if x.shape[1] else x.new_zeros(x.shape[0], dtype=torch.float32)
     q = (x / torch.where(scale > 0, scale, 1.0)[:, None]).round_().clamp_(-127, 127)
-    return q.to(torch.int8), scale
+    return gatherable(q, torch.int8), scale
+
+
+def gatherable(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Returns a copy of features on the CPU where rows are read fastest in random order; see `native.empty`.
+
+    Args:
+        x: (M, F).
+        dtype: Of the copy, for example bfloat16; None keeps that of `x`.
+    """
+    return native.empty(*x.shape, dtype=dtype or x.dtype).copy_(x)
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:
@@ -159,7 +169,7 @@ def _cpu(
     module = native.kernels()
     if module is None or x.dtype not in ELEMENTS:
         return propagate_reference(indptr, indices, x, source, target, add, add_scale, bias, relu)
-    out = torch.empty(indptr.shape[0] - 1, x.shape[1])
+    out = native.empty(indptr.shape[0] - 1, x.shape[1])
     indptr, indices, x = indptr.contiguous(), indices.contiguous(), x.contiguous()
     source, target, add, bias = (None if part is None else part.contiguous() for part in (source, target, add, bias))
     inside = module.propagate(

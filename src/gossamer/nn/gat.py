@@ -67,7 +67,8 @@ class GATConv(nn.Module):
         """
         looped = as_graph(graph, x.shape[0]).add_self_loops()
         projected = self.linear(x).view(-1, *self.source.shape)  # (N, H, F)
-        source, target = (torch.einsum("nhf,hf->nh", projected, a) for a in (self.source, self.target))
+        both = torch.stack([self.source, self.target])  # one pass over the nodes for the two of them
+        source, target = torch.einsum("nhf,khf->knh", projected, both)
         out = attend_additive(  # (N, H, F)
             looped.adjacency.indptr,
             looped.adjacency.indices,
@@ -79,4 +80,7 @@ class GATConv(nn.Module):
             **dropping(self.dropout, self.training),
         )
         out = out.flatten(1) if self.concat else out.mean(1)
-        return out if self.bias is None else out + self.bias
+        if self.bias is None:
+            return out
+        # In place where no gradient needs it: fresh memory for the result costs more than the sum.
+        return out + self.bias if out.requires_grad else out.add_(self.bias)

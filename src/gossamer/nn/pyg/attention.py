@@ -27,6 +27,8 @@ class _Heads(Adopted):
     out_channels: int
     concat: bool
     dropout: float
+    res: nn.Module | None
+    bias: nn.Parameter | None
 
     def attended(self, graph: Graph, attend: Callable[..., Tensor], *inputs: Tensor, **scores: Any) -> Tensor:
         """Returns (N, H · C) or (N, C): attention over `graph` with its heads put together."""
@@ -34,6 +36,15 @@ class _Heads(Adopted):
         scores |= dropping(self.dropout, self.training) | {"transpose": graph.back(*inputs)}
         out = attend(adjacency.indptr, adjacency.indices, *inputs, **scores)
         return out.flatten(1) if self.concat else out.mean(1)
+
+    def finished(self, out: Tensor, x: Tensor) -> Tensor:
+        """Returns `out` with the residual of `x` and the bias, those that the layer has."""
+        if self.res is not None:
+            out = out + self.res(x)
+        if self.bias is None:
+            return out
+        # In place where no gradient needs it: fresh memory for the result costs more than the sum.
+        return out + self.bias if out.requires_grad else out.add_(self.bias)
 
     def split(self, x: Tensor) -> Tensor:
         """Returns (N, H, C) for (N, H · C)."""
@@ -52,8 +63,6 @@ class AdoptedGAT(_Heads):
     lin: nn.Module
     att_src: nn.Parameter
     att_dst: nn.Parameter
-    res: nn.Module | None
-    bias: nn.Parameter | None
 
     @classmethod
     def _obstacle(cls, layer: Any) -> str:
@@ -64,10 +73,10 @@ class AdoptedGAT(_Heads):
         graph = self.graph(x, edge_index)
         graph = graph.add_self_loops() if self.add_self_loops else graph
         values = self.split(self.lin(x))
-        target, source = (torch.einsum("nhc,hc->nh", values, att[0]) for att in (self.att_dst, self.att_src))
+        both = torch.cat([self.att_dst, self.att_src])  # one pass over the values for the two of them
+        target, source = torch.einsum("nhc,khc->knh", values, both)
         out = self.attended(graph, attend_additive, values, target, source, slope=self.negative_slope)
-        out = out if self.res is None else out + self.res(x)
-        return out if self.bias is None else out + self.bias
+        return self.finished(out, x)
 
 
 class AdoptedGATv2(_Heads):
@@ -82,8 +91,6 @@ class AdoptedGATv2(_Heads):
     att: nn.Parameter
     lin_l: nn.Module
     lin_r: nn.Module
-    res: nn.Module | None
-    bias: nn.Parameter | None
 
     @classmethod
     def _obstacle(cls, layer: Any) -> str:
@@ -96,8 +103,7 @@ class AdoptedGATv2(_Heads):
         source = self.split(self.lin_l(x))
         target = source if self.lin_r is self.lin_l else self.split(self.lin_r(x))
         out = self.attended(graph, attend_mixed, target, source, self.att[0], slope=self.negative_slope)
-        out = out if self.res is None else out + self.res(x)
-        return out if self.bias is None else out + self.bias
+        return self.finished(out, x)
 
 
 class AdoptedTransformer(_Heads):
