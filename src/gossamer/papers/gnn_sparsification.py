@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import fmean
 
-from gossamer.compression import compress, method
+from gossamer.compression import method
 from gossamer.graph import CSR
 from gossamer.models import for_task
 from gossamer.papers.protocol.experiment import Outcome, Pair, Run, Untestable, dataset
@@ -120,22 +120,12 @@ def experiment(setup: Setup, run: Run) -> Outcome:
     training = Training(epochs=setup.epochs, optimizer=Adam(learning_rate=0.01, weight_decay=5e-4))
     points: dict[tuple[str, float], list[float]] = defaultdict(list)
     macs: dict[tuple[str, float], float] = defaultdict(float)
-    for name in setup.data:
-        task = with_full_features(dataset(name, seed=run.seed))
+    for data in setup.data:
+        task = with_full_features(dataset(data, seed=run.seed))
         network = for_task("gcn", task, hidden=setup.hidden)
         for (label, chosen), sparsity in product(methods.items(), (setup.sparsity, setup.extreme)):
-            run.say(f"{name}, {label} at {sparsity:.0%}")
-            small = compress(
-                network,
-                task,
-                chosen.replace(sparsity=sparsity),
-                training=training,
-                seed=run.seed,
-                checkpoint=run.folder / name,
-                accelerate=False,
-                latency=False,
-                progress=False,
-            )
+            name = f"{data}, {label} at {sparsity:.0%}"
+            small = run.compress(name, network, task, chosen.replace(sparsity=sparsity), training)
             points[label, sparsity].append(100.0 * small.quality["accuracy"])
             macs[label, sparsity] += small.cost.training_macs or 0.0
 

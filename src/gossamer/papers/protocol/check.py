@@ -149,6 +149,7 @@ def _observed(paper: Paper, place: int, measured: Mapping[int, Mapping[str, Any]
 
 
 def _bar(progress: bool) -> Progress:
+    console = stderr()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -157,7 +158,7 @@ def _bar(progress: bool) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[now]}"),
-        console=stderr(),
-        disable=not progress,
+        console=console,
+        disable=not (progress and console.is_terminal),
         transient=True,
     )

@@ -8,14 +8,19 @@ weights, batches, splits) is the same for both, and the pairs may be compared se
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from gossamer.compression import Compressed, Method, compress
 from gossamer.errors import DataError, GossamerError, TrainingError
 from gossamer.tasks import datasets
 from gossamer.tasks.task import Task
+from gossamer.train import Training
 
 
 class Untestable(GossamerError):  # noqa: N818  a state of a claim as much as an error
@@ -51,14 +56,37 @@ class Run:
 
     Attributes:
         seed: At least 0; PyTorch's random state is already set to it.
-        folder: For checkpoints, as in `compress(checkpoint=run.folder)`; kept if the run is killed, removed once
-            the seed is done.
+        folder: For checkpoints; kept if the run is killed, removed once the seed is done.
         say: Shows a few words on what is being done beside the progress bar.
     """
 
     seed: int
     folder: Path
     say: Callable[[str], None]
+
+    def compress(self, name: str, model: nn.Module, task: Task, method: Method, training: Training) -> Compressed:
+        """Returns `gossamer.compress` of a network, of this seed, resumable, without kernels and times.
+
+        Args:
+            name: What to show, and to call the checkpoint; once a run.
+            model: The network; left untouched, so that all methods start from the same one.
+            task: What it must do.
+            method: How to make it smaller.
+            training: How to train it.
+        """
+        self.say(name)
+        return compress(
+            model,
+            task,
+            method,
+            training=training,
+            seed=self.seed,
+            label=name,
+            checkpoint=self.folder / re.sub(r"[^A-Za-z0-9.]+", "-", name),
+            accelerate=False,
+            latency=False,
+            progress=False,
+        )
 
 
 Outcome = Mapping[str, Pair | Untestable]  # one entry for every claim, by its id

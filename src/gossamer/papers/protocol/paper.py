@@ -51,8 +51,9 @@ class Claim(Settings):
             raise SettingError(f"claim id {self.id!r} should be lower-case words joined by hyphens")
         if self.direction in ("higher", "lower"):
             neutral = 1.0 if self.comparison == "ratio" else 0.0
-            if self.margin is not None and (self.margin > neutral) != (self.direction == "higher"):
-                side = "above" if self.direction == "higher" else "below"
+            above = self.direction == "higher"
+            if self.margin is not None and not (self.margin > neutral if above else self.margin < neutral):
+                side = "above" if above else "below"
                 raise SettingError(
                     f"claim {self.id}: margin is {self.margin:g}; {self.direction} needs one {side} {neutral:g}"
                 )
