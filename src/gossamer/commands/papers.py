@@ -57,7 +57,7 @@ class List:
             ]
             methods = followed.get(paper.id, [])
             title = Text(f"{paper.title} ({paper.year})")
-            table.add_row(paper.id, title, ", ".join(methods), "; ".join(words) or "not checked")
+            table.add_row(paper.id, title, ", ".join(methods), "; ".join(words) or "no evidence")
             told.append(_reference(paper) | {"methods": methods, "verdicts": verdicts})
         console.print(table)
         console.print("gossamer papers show ID tells what a paper claims", highlight=False)

@@ -161,8 +161,8 @@ PAPER = register(
         departures=(
             "Train-and-prune removes the smallest weights at once, where the paper first trains them towards zero by "
             "surrogate Lagrangian relaxation. Both methods train with Adam and keep the weights that are best on "
-            "validation among the epochs of final sparsity. Counted with features as they are stored, nearly all zero, the "
-            "first layer is a smaller part of the whole and sparse training saves less."
+            "validation among the epochs of final sparsity. Counted with features as they are stored, nearly all zero, "
+            "the first layer is a smaller part of the whole and sparse training saves less."
         ),
         claims=CLAIMS,
         scales={
