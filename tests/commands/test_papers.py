@@ -66,6 +66,12 @@ def test_check_writes_a_file_and_shows_a_table(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("toys")
+def test_json_before_an_id_is_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["papers", "check", "--json", "toy", "--seeds", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["claims"][0]["paper"] == "toy"
+
+
+@pytest.mark.usefixtures("toys")
 def test_evidence_becomes_the_ledger_and_the_lists_know_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     tell(capsys, "check", "toy", "--seeds", "3", "--evidence", "docs/evidence")
     told = tell(capsys, "ledger")

@@ -28,9 +28,9 @@ What papers claim, and what gossamer found. Written by `gossamer papers ledger` 
 Method and baseline train at equal budget over the same seeds. Measured and baseline are means over seeds. The effect
 is their difference, or their ratio where a number is followed by "times", with its standard deviation over seeds.
 
-- A claim **holds** when the effect is significant at {100 * LEVEL:.0f} % and of the size claimed, within the claim's tolerance.
-  The test is the paired t-test; for "equal", "no lower" and "no higher" one-sided t-tests against the tolerance.
-  It takes {LEAST_SEEDS} seeds.
+- A claim **holds** when the effect is significant at {100 * LEVEL:.0f} % and of the size claimed, within the tolerance.
+  The test is the paired t-test; for "equal", "no lower" and "no higher" one-sided t-tests against the tolerance. It
+  takes at least {LEAST_SEEDS} seeds.
 - It **holds in direction only** when the mean is on the right side and that is all that can be said.
 - Else it **does not hold**, or is **not testable at this scale**, with the reason.
 """
