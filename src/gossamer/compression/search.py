@@ -22,6 +22,7 @@ from typing import Any, Self
 from gossamer.compression.method import Method
 from gossamer.cost import Budget, Cost
 from gossamer.errors import GossamerError, ModelError, SettingError
+from gossamer.settings import Settings
 
 _RESOLUTION = 1e-3  # of the knob's range: finer steps are not tried
 MARGIN = 0.03  # how far below its bound a latency is aimed
@@ -143,7 +144,13 @@ class _Search:
         self._method, self._budget = method, budget
         self._timed = budget.latency_ms is not None
         self._aim = budget if budget.latency_ms is None else budget.replace(latency_ms=budget.latency_ms * (1 - MARGIN))
-        self.low, self._high, self._whole = _range(method)
+        limits = interval(method, method.knob)
+        if limits is None:
+            raise SettingError(
+                f"{method.name or type(method).__name__} has no knob with a lower and an upper bound that a budget "
+                "could turn; choose another method"
+            )
+        self.low, self._high, self._whole = limits
         self._trials = {one.value: one for one in known}
         self._trial, self._report = trial, report
         self._refusal: GossamerError | None = None
@@ -215,16 +222,17 @@ class _Search:
         return math.inf if trial.cost is None else budget.excess(trial.cost)
 
 
-def _range(method: Method) -> tuple[float, float, bool]:
-    """Returns the smallest and the largest value of the knob that the method takes, and whether it is whole."""
-    field = next((field for field in dataclasses.fields(method) if field.name == method.knob), None)
+def interval(settings: Settings, name: str) -> tuple[float, float, bool] | None:
+    """Returns the smallest and the largest value that a number field takes, and whether it is whole.
+
+    None where there is no such field or it has not both bounds. A bound that is not part of the range is replaced by
+    the next whole number, or by what is a thousandth of the range away.
+    """
+    field = next((field for field in dataclasses.fields(settings) if field.name == name), None)
     bounds = {} if field is None else field.metadata.get("bounds", {})
     if not bounds.keys() & {"ge", "gt"} or not bounds.keys() & {"le", "lt"}:
-        raise SettingError(
-            f"{method.name or type(method).__name__} has no knob with a lower and an upper bound that a budget could "
-            "turn; choose another method"
-        )
-    whole = typing.get_type_hints(type(method))[method.knob] is int
+        return None
+    whole = typing.get_type_hints(type(settings))[name] is int
     low = bounds.get("ge", bounds.get("gt", 0.0))
     high = bounds.get("le", bounds.get("lt", 0.0))
     step = 1.0 if whole else _EDGE * (high - low)
