@@ -62,7 +62,7 @@ class Timing:
         return high - low
 
 
-def against(call: Callable[[], Any], bound_ms: float, *, seconds: float = 4.0) -> Timing:
+def against(call: Callable[[], Any], bound_ms: float, *, seconds: float = 1.5) -> Timing:
     """Times a call until it is clear on which side of a bound its median lies, or the time is up.
 
     Calls that follow one another are not independent: what slows one slows the next. So the times are cut into

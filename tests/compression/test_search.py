@@ -171,8 +171,11 @@ def test_what_was_found_goes_to_json_and_back() -> None:
     assert Found.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
-def test_a_tighter_budget_takes_off_the_excess() -> None:
-    assert tighter(Budget(nonzeros=100, latency_ms=2.0), cost(125, 1.0)) == Budget(nonzeros=80, latency_ms=2.0)
+def test_a_tighter_budget_takes_off_what_a_network_costs_more_than_its_trial() -> None:
+    budget = Budget(nonzeros=100, latency_ms=2.0)
+    assert tighter(budget, cost(80, 1.5), cost(125, 1.0)) == Budget(nonzeros=64, latency_ms=2.0)
+    tight = tighter(Budget(latency_ms=2.0), cost(1, 1.9), cost(1, 2.1))
+    assert Budget(latency_ms=2.0).excess(cost(1, 1.9)) < 0 < tight.excess(cost(1, 1.9)), "the setting has to change"
 
 
 def test_what_cannot_be_searched_is_refused() -> None:

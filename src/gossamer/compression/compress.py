@@ -47,7 +47,7 @@ def compress(
         training: How to train, for each method; `Training(epochs=0)` compresses without any training.
         budget: Upper bounds on the cost. The last method's knob is then searched for on networks without training
             (`settle`); should the trained network exceed a bound that its trial kept, the search and the training are
-            made once more for a bound that is tighter by as much. Where no setting meets the budget, the nearest
+            made once more for a bound lower by as much as it cost more. Where no setting meets the budget, the nearest
             network is returned with `met_budget` False.
         seed: Seed of everything random in the run.
         label: What to call the method in results; its registered name by default.
@@ -91,7 +91,7 @@ def compress(
     result = run((*before, found.method))
     if found.met and not budget.met_by(result.cost):  # what training made of it costs more than its trial did
         with trials_shown(last.knob, budget, progress) as show:
-            again = settle(last, tighter(budget, result.cost), trial, known=found.trials, report=show)
+            again = settle(last, tighter(budget, found.cost, result.cost), trial, known=found.trials, report=show)
         if again.method != found.method:
             result = min(result, run((*before, again.method)), key=lambda one: budget.excess(one.cost))
     over = budget.violations(result.cost)

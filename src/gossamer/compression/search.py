@@ -125,9 +125,17 @@ def settle(
     return search.found()
 
 
-def tighter(budget: Budget, cost: Cost) -> Budget:
-    """Returns the budget with each bound that `cost` exceeds lowered by as much as it is exceeded."""
-    return budget.replace(**{name: bound * bound / found for name, (found, bound) in budget.violations(cost).items()})
+def tighter(budget: Budget, promised: Cost, found: Cost) -> Budget:
+    """Returns the budget to search with if a network exceeds a bound that its trial kept.
+
+    A bound that `found` exceeds is lowered by as much as the network costs more than its trial `promised`.
+    """
+    return budget.replace(
+        **{
+            name: bound * min(1.0, getattr(promised, name) / cost)
+            for name, (cost, bound) in budget.violations(found).items()
+        }
+    )
 
 
 class _Search:
