@@ -22,6 +22,7 @@ _HOME = {
     "accelerate": "gossamer.deploy",
     "compare": "gossamer.compression",
     "compress": "gossamer.compression",
+    "explore": "gossamer.compression",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
     "measure": "gossamer.cost",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from gossamer.compression.compare import compare
     from gossamer.compression.compress import compress
     from gossamer.compression.compressed import Compressed
+    from gossamer.compression.exploration.explore import explore
     from gossamer.compression.frontier import Frontier
     from gossamer.compression.method import Compression, Method
     from gossamer.compression.registry import method, methods

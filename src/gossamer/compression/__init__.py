@@ -3,6 +3,7 @@
 from gossamer.compression.compare import compare as compare
 from gossamer.compression.compress import compress as compress
 from gossamer.compression.compressed import Compressed as Compressed
+from gossamer.compression.exploration import explore as explore
 from gossamer.compression.frontier import Frontier as Frontier
 from gossamer.compression.frontier import Point as Point
 from gossamer.compression.frontier import describe_run as describe_run
@@ -23,6 +24,7 @@ __all__ = [
     "compare",
     "compress",
     "describe_run",
+    "explore",
     "method",
     "methods",
     "parse_methods",
