@@ -3,7 +3,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from gossamer.report import units, words
+from gossamer import units
+from gossamer.report import words
 from gossamer.report.summary import summarize
 from tests.report.fixture import cell, run
 

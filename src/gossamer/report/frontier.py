@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gossamer import files
+from gossamer import files, units
 from gossamer.errors import DataError, unknown
-from gossamer.report import chart, theme, units
+from gossamer.report import chart, theme
 from gossamer.report.markup import Child, Markup, tag
 from gossamer.report.summary import AXES, Axis, Point, Spread, Summary, summarize
 

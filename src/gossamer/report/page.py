@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gossamer import files
-from gossamer.report import sections, theme, units, words
+from gossamer import files, units
+from gossamer.report import sections, theme, words
 from gossamer.report.markup import Markup, tag
 from gossamer.report.summary import Summary, summarize
 

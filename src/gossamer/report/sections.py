@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gossamer.report import chart, units, words
+from gossamer import units
+from gossamer.report import chart, words
 from gossamer.report.frontier import frontier, series_class, shape
 from gossamer.report.markup import Child, Markup, tag
 from gossamer.report.summary import Axis, Point, Spread, Summary

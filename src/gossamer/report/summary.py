@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gossamer import units
 from gossamer.errors import DataError
 from gossamer.files import read_json
-from gossamer.report import units
 
 DENSE = "dense"
 

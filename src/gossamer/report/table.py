@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.report import units
+from gossamer import units
 from gossamer.report.summary import summarize
 
 if TYPE_CHECKING:

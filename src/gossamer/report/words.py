@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from gossamer.report import units
+from gossamer import units
 from gossamer.report.summary import Axis, Point, Summary
 
 
