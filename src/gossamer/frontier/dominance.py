@@ -16,7 +16,7 @@ that are exactly level in everything, the first stands for all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gossamer.frontier.points import Point
 from gossamer.frontier.statistics import CONFIDENCE, Difference, difference
@@ -26,8 +26,12 @@ def dominates(
     a: Point, b: Point, costs: Sequence[str], *, higher_is_better: bool, confidence: float | None = CONFIDENCE
 ) -> bool:
     """Says whether `a` dominates `b`; both have all of `costs`."""
-    gains = _gains(a, b, costs, higher_is_better, confidence)
-    return all(gain is not None and gain.low >= 0 for gain in gains) and any(gain and gain.low > 0 for gain in gains)
+    better = False
+    for gain in _gains(a, b, costs, higher_is_better, confidence):
+        if gain is None or gain.low < 0:
+            return False
+        better = better or gain.low > 0
+    return better
 
 
 def pareto(
@@ -36,27 +40,30 @@ def pareto(
     """Returns the points that no other dominates, in the order given."""
     kept: list[Point] = []
     for index, point in enumerate(points):
-        beaten = any(
+        repeated = any(
+            all(
+                gain is not None and gain.low == gain.high == 0
+                for gain in _gains(other, point, costs, higher_is_better, confidence)
+            )
+            for other in points[:index]
+        )
+        beaten = repeated or any(
             dominates(other, point, costs, higher_is_better=higher_is_better, confidence=confidence)
             for other in points
             if other is not point
         )
-        repeated = any(
-            all(gain is not None and gain.low == gain.high == 0 for gain in gains)
-            for other in points[:index]
-            if (gains := _gains(other, point, costs, higher_is_better, confidence))
-        )
-        if not beaten and not repeated:
+        if not beaten:
             kept.append(point)
     return kept
 
 
 def _gains(
     a: Point, b: Point, costs: Sequence[str], higher_is_better: bool, confidence: float | None
-) -> list[Difference | None]:
-    """Returns by how much `a` is better than `b`, in quality and in each cost."""
-    quality = (a.val, b.val) if higher_is_better else (b.val, a.val)
-    return [difference(*quality, confidence), *(difference(b.costs[c], a.costs[c], confidence) for c in costs)]
+) -> Iterator[Difference | None]:
+    """Yields by how much `a` is better than `b`, in each cost and then in quality."""
+    for cost in costs:
+        yield difference(b.costs[cost], a.costs[cost], confidence)
+    yield difference(a.val, b.val, confidence) if higher_is_better else difference(b.val, a.val, confidence)
 
 
 def volume(points: Sequence[Sequence[float]], reference: Sequence[float]) -> float:

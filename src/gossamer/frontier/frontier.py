@@ -111,6 +111,23 @@ class Frontier:
         known.sort(key=lambda point: ([point.costs[name].mean for name in names], -self.gain(point)))
         return dominance.pareto(known, names, higher_is_better=self.higher_is_better, confidence=confidence)
 
+    def beaten_by(
+        self, point: Point, cost: str | Sequence[str] = "bytes", confidence: float | None = CONFIDENCE
+    ) -> Point | None:
+        """Returns the best of the points that beat this one, as `pareto` has it; None if none does.
+
+        Raises:
+            SettingError: As `pareto`.
+        """
+        names = self._costs(cost)
+        better = [
+            other
+            for other in self._points
+            if all(name in other.costs for name in names)
+            and dominance.dominates(other, point, names, higher_is_better=self.higher_is_better, confidence=confidence)
+        ]
+        return max(better, key=self.gain, default=None)
+
     def hypervolume(self, cost: str | Sequence[str] = "bytes", reference: Mapping[str, float] | None = None) -> float:
         """Returns the volume that the points' means cover in validation quality and `cost`, in the product of units.
 

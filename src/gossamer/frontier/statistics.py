@@ -33,12 +33,12 @@ class Estimate:
     seeds: tuple[int, ...]
     counted: bool = False
 
-    @property
+    @functools.cached_property
     def mean(self) -> float:
         """The mean over seeds."""
         return statistics.fmean(self.values)
 
-    @property
+    @functools.cached_property
     def deviation(self) -> float | None:
         """The sample standard deviation over seeds; None for a single one."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
