@@ -17,7 +17,7 @@ def test_labels_stay_inside_and_off_marks_and_each_other(marks: list[tuple[float
         x, y = (float(label.split(f' {name}="')[1].split('"')[0]) for name in ("x", "y"))
         boxes.append((x, y - 11, x + len("network 0") * 6.4, y + 3))
     for left, top, right, bottom in boxes:
-        assert 50 <= left
+        assert left >= 50
         assert right <= 350 + 7
         assert top >= 19
         assert bottom <= 251

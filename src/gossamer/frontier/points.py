@@ -94,6 +94,12 @@ def finished(cell: dict[str, Any], metric: str) -> bool:
     return done and metric in (cell.get("quality") or {}) and bool(cell.get("cost"))
 
 
+def describe_cell(cell: dict[str, Any]) -> str:
+    """Returns what a cell is, for people: `rigl 90 %, seed 0`."""
+    setting = cell.get("budget") or (units.percent(cell["sparsity"]) if cell.get("sparsity") else "")
+    return f"{cell['method']}{' ' if setting else ''}{setting}, seed {cell['seed']}"
+
+
 def before(cells: Sequence[dict[str, Any]], metric: str) -> Point | None:
     """Returns the networks that came in as a point, one a seed, or None where no cell tells of them.
 

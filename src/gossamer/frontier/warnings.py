@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gossamer import units
-from gossamer.frontier.points import Point
+from gossamer.frontier.points import Point, describe_cell
 from gossamer.frontier.statistics import difference
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ def found(frontier: Frontier) -> Iterator[str]:
     yield from _slower(frontier)
     yield from _missed(frontier)
     if frontier.failed:
-        cells = [
-            f"{cell['method']} seed {cell['seed']} ({cell.get('error') or 'no result'})" for cell in frontier.failed
-        ]
-        yield f"{_cells(len(cells))} failed and count nowhere: {_listed(cells)}."
+        cells = [f"{describe_cell(cell)} ({cell.get('error') or 'no result'})" for cell in frontier.failed]
+        yield f"{_cells(len(cells))} failed and count nowhere: {_listed(cells, '; ')}."
     if frontier.unmeasured:
         yield f"{_cells(len(frontier.unmeasured))} trained but not measured yet; the same command again goes on."
 
@@ -82,9 +80,9 @@ def _missed(frontier: Frontier) -> Iterator[str]:
             yield f"{point.label} does not meet its budget with seed{'' if len(missed) == 1 else 's'} {seeds}."
 
 
-def _listed(items: list[str]) -> str:
+def _listed(items: list[str], between: str = ", ") -> str:
     rest = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return ", ".join(items[:_NAMED]) + rest
+    return between.join(items[:_NAMED]) + rest
 
 
 def _cells(count: int) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gossamer import units
 from gossamer.frontier.frontier import Frontier
+from gossamer.frontier.points import describe_cell
 from gossamer.report.markup import Child, Markup, tag
 from gossamer.report.sections.parts import section, table
 
@@ -18,15 +16,10 @@ def make(frontier: Frontier) -> Markup | None:
     for cell in frontier.failed:
         log = [tag("small", "log: ", tag("code", str(cell["log"])))] if cell.get("log") else []
         what: Child = [str(cell.get("error") or "no result"), log]
-        rows.append(tag("tr", tag("th", _name(cell), scope="row"), tag("td", what, class_="why")))
+        rows.append(tag("tr", tag("th", describe_cell(cell), scope="row"), tag("td", what, class_="why")))
     caption = "These are in no mean above; running the command again tries them again"
     return section(
         "failed",
         "Cells that failed",
         table("Failed cells", caption, ("Cell", "What happened"), rows, class_="text"),
     )
-
-
-def _name(cell: dict[str, Any]) -> str:
-    setting = cell.get("budget") or (units.percent(cell["sparsity"]) if cell.get("sparsity") else "")
-    return f"{cell['method']}{' ' if setting else ''}{setting}, seed {cell['seed']}"
