@@ -154,7 +154,7 @@ FIGURES = st.lists(
         st.integers(1, 9),
         st.integers(1, 9),
     ),
-    min_size=1,
+    min_size=2,
     max_size=5,
 )
 
@@ -172,12 +172,15 @@ def test_every_choice_is_what_its_question_says(figures: list[tuple[list[float],
     chosen = said(advice, "Within").point
     assert (chosen is None) == (not within)
     assert chosen is None or made.gain(chosen) == max(made.gain(p) for p in within)
-    if len(points) > 1:
-        level = [p for p in made.compressed if made.level(p)]
-        small, fast = said(advice, "Smallest").point, said(advice, "Fastest").point
-        assert (small is None) == (not level)
-        assert small is None or small.cost["bytes"] == min(p.cost["bytes"] for p in level)
-        assert made.dense is not None
-        quicker = [p for p in level if p.cost["latency_ms"] < made.dense.cost["latency_ms"]]
-        assert (fast is None) == (not quicker)
-        assert fast is None or fast.cost["latency_ms"] == min(p.cost["latency_ms"] for p in quicker)
+    level = [p for p in made.compressed if made.level(p)]
+    small, fast = said(advice, "Smallest").point, said(advice, "Fastest").point
+    assert (small is None) == (not level)
+    assert small is None or small.cost["bytes"] == min(p.cost["bytes"] for p in level)
+    assert made.dense is not None
+    quicker = [p for p in level if p.cost["latency_ms"] < made.dense.cost["latency_ms"]]
+    assert (fast is None) == (not quicker)
+    assert fast is None or fast.cost["latency_ms"] == min(p.cost["latency_ms"] for p in quicker)
+
+
+def test_a_single_network_is_no_choice() -> None:
+    assert frontier(SLIM).advice().choices == ()

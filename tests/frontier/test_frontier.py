@@ -105,9 +105,9 @@ def test_level_with_dense_is_close_and_not_beaten_beyond_the_noise() -> None:
     assert made.ratio(found, "bytes") == pytest.approx(1000 / 300)
 
 
-def test_a_compressed_network_is_compared_with_what_came_in() -> None:
+def test_a_compressed_network_is_compared_with_what_came_in_on_the_test_split() -> None:
     came_in = {"quality_before": {"accuracy": 0.9}, "cost_before": cell("", 0, 0, 0, 1000)["cost"]}
-    made = frontier([cell("rigl", 0.9, 0, 0.88, 100, **came_in)], kind="compression")
+    made = frontier([cell("rigl", 0.9, 0, 0.88, 100, validation={"accuracy": 0.95}, **came_in)], kind="compression")
     assert made.dense is not None
     assert made.dense.quality == 0.9
     assert [p.method for p in made.compressed] == ["rigl"]
@@ -115,6 +115,9 @@ def test_a_compressed_network_is_compared_with_what_came_in() -> None:
     gap = made.against_dense(made.best(), None)
     assert gap is not None
     assert gap.mean == pytest.approx(-0.02)
+    assert "rigl 90 %, a difference of" in str(made.advice())
+    assert "only that was measured" in made.advice().rule
+    assert frontier(cells("dense", [0.9], 1000), cells("rigl", [0.8], 100)).split == "val"
 
 
 def test_saves_and_loads_from_the_file_and_from_its_folder(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def advise(frontier: Frontier, budget: Budget | None = None) -> Advice:
     if frontier.points():
         if budget is not None:
             choices.append(_within(frontier, budget))
-        choices.append(_best(frontier))
+        if len(frontier.points()) > 1:
+            choices.append(_best(frontier))
         if frontier.dense is not None and frontier.compressed:
             choices += [_smallest(frontier, frontier.dense), _fastest(frontier, frontier.dense)]
         texts = dict.fromkeys(point.budget for point in frontier.points() if point.budget)
@@ -84,13 +85,14 @@ def rule(frontier: Frontier) -> str:
             f" Level with dense means at most {allowed} worse (dense's standard deviation, at least 1 % of its value)"
         )
         text += " and not worse beyond the noise." if many else "."
+    if frontier.split == "test":
+        return text + " What came in is compared on the test split, as only that was measured of it."
     return text + " Choices look at the validation split only."
 
 
 def _best(frontier: Frontier) -> Choice:
     point, others = frontier.best(), frontier.points()
-    among = f" of {len(others)}" if len(others) > 1 else ""
-    text = f"{point.label} has the best validation {frontier.metric}{among}, {_quality(frontier, point)}."
+    text = f"{point.label} has the best validation {frontier.metric} of {len(others)}, {_quality(frontier, point)}."
     rivals = [other for other in others if other is not point]
     gaps = [(other, difference(point.val, other.val)) for other in rivals]
     untold = [other for other, gap in gaps if gap is not None and not gap.beyond_noise]
@@ -100,9 +102,9 @@ def _best(frontier: Frontier) -> Choice:
         if least and "bytes" in point.costs and least.costs["bytes"].mean < point.costs["bytes"].mean:
             text += f"; the smallest is {least.label}, {_cost(least, 'bytes')} instead of {_cost(point, 'bytes')}"
         text += "."
-    elif rivals and all(gap is not None for _, gap in gaps):
+    elif all(gap is not None for _, gap in gaps):
         text += " It is ahead of every other beyond the noise."
-    elif rivals and all(gap is None for _, gap in gaps):
+    elif all(gap is None for _, gap in gaps):
         text += " With one seed it cannot be said whether its lead is more than noise."
     return Choice(question="Best quality", point=point, text=text)
 
@@ -111,11 +113,11 @@ def _smallest(frontier: Frontier, dense: Point) -> Choice:
     question, point = "Smallest that is level with dense", frontier.smallest_level()
     if point is None:
         closest = max(frontier.compressed, key=frontier.gain)
-        text = f"none is level with dense, {_quality(frontier, dense)}."
+        text = f"none is level with dense, {_judged(frontier, dense)}."
         return Choice(
             question=question, point=None, text=f"{text} The closest is {closest.label}, {_gap(frontier, closest)}."
         )
-    text = f"{point.label} has {_quality(frontier, point)} against {_quality(frontier, dense)}, {_gap(frontier, point)}"
+    text = f"{point.label} has {_judged(frontier, point)} against {_judged(frontier, dense)}, {_gap(frontier, point)}"
     ratio = frontier.ratio(point, "bytes")
     if ratio is not None:
         text += (
@@ -182,6 +184,12 @@ def _within(frontier: Frontier, budget: Budget) -> Choice:
 def _quality(frontier: Frontier, point: Point) -> str:
     """Returns the mean validation quality and its interval."""
     return units.quality(frontier.metric, point.val.mean, point.val.half_width())
+
+
+def _judged(frontier: Frontier, point: Point) -> str:
+    """Returns the quality by which a point is compared with dense, and its interval."""
+    figure = frontier.judged(point)
+    return units.quality(frontier.metric, figure.mean, figure.half_width())
 
 
 def _gap(frontier: Frontier, point: Point) -> str:

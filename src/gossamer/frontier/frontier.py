@@ -17,7 +17,7 @@ from gossamer.files import read_json, write_json
 from gossamer.frontier import dominance, points
 from gossamer.frontier.axes import AXES, Axis
 from gossamer.frontier.points import DENSE, Point
-from gossamer.frontier.statistics import CONFIDENCE, Difference, difference
+from gossamer.frontier.statistics import CONFIDENCE, Difference, Estimate, difference
 
 if TYPE_CHECKING:
     import pandas
@@ -191,27 +191,38 @@ class Frontier:
         """Returns the mean validation quality, with its sign turned where less is better."""
         return point.validation if self.higher_is_better else -point.validation
 
-    def against_dense(self, point: Point, confidence: float | None = CONFIDENCE) -> Difference | None:
-        """Returns by how much a point is better than the dense network in validation quality, negative if worse.
+    @property
+    def split(self) -> Literal["val", "test"]:
+        """The split on which networks are compared with the dense one.
 
-        For a single compressed network it is the test quality, as no other is known of the network that came in.
+        It is validation, but for a single compressed network, as of what came in only the test quality is known.
+        """
+        return "test" if self.dense is not None and self.dense not in self._points else "val"
+
+    def judged(self, point: Point) -> Estimate:
+        """Returns the quality by which a point is compared with the dense one."""
+        return point.val if self.split == "val" else point.test
+
+    def against_dense(self, point: Point, confidence: float | None = CONFIDENCE) -> Difference | None:
+        """Returns by how much a point is better than the dense network in quality on `split`, negative if worse.
 
         Returns:
             None without a dense network, or where single seeds say nothing of the noise.
         """
         if self.dense is None:
             return None
-        pair = (point.val, self.dense.val) if self.dense in self._points else (point.test, self.dense.test)
+        pair = (self.judged(point), self.judged(self.dense))
         return difference(*(pair if self.higher_is_better else pair[::-1]), confidence)
 
     def tolerance(self) -> float:
         """Returns the largest mean loss that is still level: dense's standard deviation, at least 1 % of its value."""
         if self.dense is None:
             return 0.0
-        return max(self.dense.val.deviation or 0.0, 0.01 * abs(self.dense.val.mean))
+        dense = self.judged(self.dense)
+        return max(dense.deviation or 0.0, 0.01 * abs(dense.mean))
 
     def level(self, point: Point) -> bool:
-        """Says whether a point is level with the dense network in validation quality.
+        """Says whether a point is level with the dense network in quality on `split`.
 
         It is where its mean is at most `tolerance` worse, and it is not worse beyond the noise at 95 %.
         """

@@ -24,7 +24,7 @@ def make(frontier: Frontier) -> Markup:
         "Network",
         [f"{frontier.metric}", tag("small", "test")],
         [f"{frontier.metric}", tag("small", "validation")],
-        ["against dense", tag("small", "validation")],
+        ["against dense", tag("small", "validation" if frontier.split == "val" else "test")],
         *([axis.title, tag("small", "measured" if axis.measured else "counted")] for axis in axes),
     ]
     rows = [_row(frontier, point, axes, star=point in front) for point in points(frontier)]
@@ -44,12 +44,16 @@ def _row(frontier: Frontier, point: Point, axes: list[Axis], *, star: bool) -> M
             scope="row",
         ),
         tag("td", units.quality(frontier.metric, point.test.mean, point.test.half_width())),
-        tag("td", units.quality(frontier.metric, point.val.mean, point.val.half_width())),
+        tag("td", units.MISSING if dense and frontier.split == "test" else _validation(frontier, point)),
         tag("td") if dense else _against(frontier, point),
         *(_cost(frontier, point, axis) for axis in axes),
         class_="dense-row" if dense else None,
         data_series=point.method,
     )
+
+
+def _validation(frontier: Frontier, point: Point) -> str:
+    return units.quality(frontier.metric, point.val.mean, point.val.half_width())
 
 
 def _beaten(frontier: Frontier, point: Point) -> Markup | None:
