@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 SOURCES = pyproject.toml CMakeLists.txt constraints.txt $(shell find cpp -type f)
 
-.PHONY: demo test lint types doctest wheel docs sanitize bench clean
+.PHONY: demo test lint types doctest wheel docs sanitize bench clean accessibility
 
 demo: $(VENV)/.installed
 	$(BIN)/gossamer compare --data digits-graph --model gcn \
@@ -34,6 +34,14 @@ sanitize:
 
 bench: $(VENV)/.installed
 	$(BIN)/gossamer bench kernels --scale full --out benchmarks/results
+
+# A report in headless Chromium (CHROMIUM=/usr/bin/chromium) under axe-core and by keyboard; needs Node and, once, npm.
+accessibility: $(VENV)/.installed
+	mkdir -p build/accessibility
+	npm install --silent --no-save --prefix build/accessibility axe-core@4.14.1 playwright-core@1.65.1
+	$(BIN)/python -c "from gossamer import report; from tests.report.fixture import run; \
+	  report.write(run(), 'build/accessibility/report.html')"
+	node tests/report/accessibility.mjs build/accessibility build/accessibility/report.html
 
 wheel: $(VENV)/.installed
 	$(BIN)/python -m build --wheel --outdir dist

@@ -28,6 +28,7 @@ COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossame
     "compress": "make one network smaller, and write it with a report",
     "measure": "measure what a network takes on this machine",
     "report": "make the page of a run again",
+    "choose": "say which network of a run to take and why, and write it",
     "methods": "list the methods",
     "datasets": "list the data sets, and where each is",
     "bench": "time the kernels against their best alternatives",

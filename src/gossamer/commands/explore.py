@@ -78,7 +78,7 @@ class Explore:
             why = failed[0]["error"] if failed else "other processes have them"
             raise TrainingError(f"no trial is finished ({why}); see {self.out}/run.json")
         page = report.write(run, self.out)
-        best = {point for objective in objectives for point in map(_key, frontier.pareto(objective))}
+        best = {point for objective in objectives for point in map(_key, frontier.pareto(objective, confidence=None))}
         shown = [cell for cell in run["cells"] if (cell["method"], cell["sparsity"]) in best]
         console.print(report.table({**run, "cells": shown}))
         console.print(f"{len(shown)} of {len(run['cells'])} networks are beaten by no other", markup=False)

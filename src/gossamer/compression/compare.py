@@ -97,6 +97,7 @@ def compare(
     frontier = Frontier(
         run=describe_run("comparison", first, training, **names),
         cells=tuple(record for cell in cells if (record := _finished(out, cell)) is not None),
+        folder=out,
     )
     frontier.save(out / "run.json")  # a folder that cannot be written is found before anything is trained
     records: list[dict[str, Any]] = []

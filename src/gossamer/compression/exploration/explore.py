@@ -141,7 +141,7 @@ def explore(
             shared.tell(trial, record, _values(record, task.metric, objectives), _excess(budget, record))
             bar.update(row, completed=len(shared.finished()))
     cells = {cell["id"]: cell for cell in shared.cells()}
-    frontier = Frontier(run=run, cells=tuple(cells.values()))
+    frontier = Frontier(run=run, cells=tuple(cells.values()), folder=plan.out)
     frontier.save(plan.out / "run.json")
     return frontier
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from gossamer import units
 from gossamer.errors import FileError
 from gossamer.files import write_json, write_text
 from gossamer.papers.protocol.evidence import Evidence
 from gossamer.papers.protocol.judge import LEAST_SEEDS, LEVEL, Verdict
 from gossamer.papers.protocol.paper import Claim, Paper
-from gossamer.report import units
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _JUDGED_BY = ("metric", "baseline", "direction", "comparison", "margin", "tolerance")
