@@ -6,6 +6,8 @@ from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
 from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
+from gossamer.deploy.export import Exported as Exported
+from gossamer.deploy.export import export as export
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
 from gossamer.deploy.store import read_plan as read_plan
@@ -15,10 +17,12 @@ __all__ = [
     "Accelerated",
     "Change",
     "Choice",
+    "Exported",
     "Plan",
     "SwapGraphLayer",
     "SwapLayer",
     "accelerate",
+    "export",
     "load",
     "read_plan",
     "save",

@@ -1,0 +1,159 @@
+"""Layers of coded weights as ONNX knows them: bytes times bytes, summed in 32 bits, then scaled.
+
+`MatMulInteger` and `ConvInteger` take what these layers compute as it is: codes of the input and of the weight as
+signed bytes, so that a weight takes one byte in the file whatever its bits. Zero padding is exact, because a code of
+zero stands for zero. Weights of few bits that meet floats are looked up in their levels and scaled in the program.
+
+These modules are for tracing: torch cannot run them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gossamer.errors import ModelError
+from gossamer.kernels.low_bits import from_panels, unpack_codes
+from gossamer.nn import BinaryWeights, CodedConv2d, CodedLinear, FewBitsWeights, Int8Weights, TernaryWeights
+from gossamer.nn.coded import from_taps, per_output
+
+_LEAST = 1e-35  # rows of smaller numbers are zero, as `pack_int8` has them
+
+
+def integer_layer(layer: CodedLinear | CodedConv2d) -> nn.Module:
+    """Returns the layer that computes the same in ONNX.
+
+    Raises:
+        ModelError: Its weights are coded in a way that has no such form.
+    """
+    if isinstance(layer.weights, FewBitsWeights):
+        kind = _LevelsLinear if isinstance(layer, CodedLinear) else _LevelsConv2d
+        return kind(layer, layer.weights)
+    if not isinstance(layer.weights, BinaryWeights | TernaryWeights | Int8Weights):
+        raise ModelError(f"{type(layer.weights).__name__}: cannot be written as ONNX; export to .pt2 instead")
+    return _IntegerLinear(layer) if isinstance(layer, CodedLinear) else _IntegerConv2d(layer)
+
+
+class _Integer(nn.Module):
+    """What the two layers of bytes share."""
+
+    codes: Tensor
+    scale: Tensor
+
+    def __init__(self, layer: CodedLinear | CodedConv2d) -> None:
+        super().__init__()
+        self.weights = layer.weights
+        scale = per_output(layer.weights.get_buffer("scale"), layer.weights.shape)
+        codes = torch.where(scale == 0, 0.0, layer.weights.dense() / scale)
+        self.register_buffer("codes", codes.round().to(torch.int8))
+        self.register_buffer("scale", layer.weights.get_buffer("scale"))
+        self.bias = layer.bias
+
+    def quantized(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Returns x as codes, int8, and what 1 stands for, with one number for all along `axes`."""
+        weights = self.weights
+        if isinstance(weights, BinaryWeights):
+            size = x.abs().mean(axes[0], keepdim=True) if weights.mean else torch.ones_like(x.narrow(axes[0], 0, 1))
+            return torch.where(x < 0, -1.0, 1.0).to(torch.int8), size
+        if isinstance(weights, TernaryWeights):
+            codes = torch.where(x.abs() > weights.threshold, x.sign(), 0.0)
+            return codes.to(torch.int8), torch.ones_like(x.narrow(axes[0], 0, 1))
+        assert isinstance(weights, Int8Weights)
+        if weights.input_scale is not None:
+            size = torch.full_like(x.narrow(axes[0], 0, 1), weights.input_scale)
+            inverse = 1.0 / size
+        else:
+            peak = x.abs().amax(axes, keepdim=True)
+            size, inverse = (torch.where(peak < _LEAST, 0.0, y) for y in (peak / 127.0, 127.0 / peak))
+        return (x * inverse).clamp(-127.0, 127.0).round().to(torch.int8), size
+
+
+class _IntegerLinear(_Integer):
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (..., outputs) for x (..., inputs)."""
+        codes, size = self.quantized(x, (-1,))
+        out = _symbolic("MatMulInteger", (codes, self.codes.T.contiguous()), (*x.shape[:-1], len(self.scale)))
+        out = out.to(torch.float32) * (size * self.scale)
+        return out if self.bias is None else out + self.bias
+
+
+class _IntegerConv2d(_Integer):
+    def __init__(self, layer: CodedConv2d) -> None:
+        super().__init__(layer)
+        self.steps = layer.steps
+        taps = self.codes.shape[2] * self.codes.shape[3]
+        self.register_buffer("spread", torch.full((1, 1, *self.codes.shape[2:]), 1.0 / taps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (N, outputs, H_out, W_out) for x (N, inputs, H, W)."""
+        codes, size = self.quantized(x, (1, 2, 3) if isinstance(self.weights, Int8Weights) else (1,))
+        (sy, sx), (py, px), (dy, dx) = self.steps
+        kh, kw = self.codes.shape[2:]
+        high = (x.shape[2] + 2 * py - dy * (kh - 1) - 1) // sy + 1
+        wide = (x.shape[3] + 2 * px - dx * (kw - 1) - 1) // sx + 1
+        attributes = {"strides": [sy, sx], "pads": [py, px, py, px], "dilations": [dy, dx]}
+        out = _symbolic("ConvInteger", (codes, self.codes), (x.shape[0], len(self.scale), high, wide), attributes)
+        if isinstance(self.weights, BinaryWeights) and self.weights.mean:
+            size = F.conv2d(size, self.get_buffer("spread"), None, *self.steps)
+        elif not isinstance(self.weights, Int8Weights) or self.weights.input_scale is not None:
+            size = size[:, :, :1, :1]  # the same everywhere
+        out = out.to(torch.float32) * (size * self.scale[:, None, None])
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+
+class _Levels(nn.Module):
+    """What the two layers of few bits share: a weight that the program makes from codes, levels and scales."""
+
+    codes: Tensor
+    levels: Tensor
+    scales: Tensor
+    offsets: Tensor | None
+    group: Tensor
+
+    def __init__(self, layer: CodedLinear | CodedConv2d, weights: FewBitsWeights) -> None:
+        super().__init__()
+        outputs, columns = weights.shape[0], math.prod(weights.shape[1:])
+        bits = weights.levels.shape[0].bit_length() - 1
+        offsets = None if weights.offsets is None else from_panels(weights.offsets, outputs)
+        self.register_buffer("codes", unpack_codes(from_panels(weights.panels, outputs), bits, columns))
+        self.register_buffer("levels", weights.levels)
+        self.register_buffer("scales", from_panels(weights.scales, outputs))
+        self.register_buffer("offsets", offsets)
+        self.register_buffer("group", torch.arange(columns) // max(weights.group, 1))
+        self.bias = layer.bias
+        self.shape = weights.shape
+
+    def weight(self) -> Tensor:
+        """Returns the dense weight in its shape."""
+        rows = self.levels[self.codes.long()] * self.scales[:, self.group]
+        rows = rows if self.offsets is None else rows + self.offsets[:, self.group]
+        taps = math.prod(self.shape[2:])
+        return from_taps(rows.reshape(self.shape[0], taps, self.shape[1]), self.shape)
+
+
+class _LevelsLinear(_Levels):
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (..., outputs) for x (..., inputs)."""
+        return F.linear(x, self.weight(), self.bias)
+
+
+class _LevelsConv2d(_Levels):
+    def __init__(self, layer: CodedConv2d, weights: FewBitsWeights) -> None:
+        super().__init__(layer, weights)
+        self.steps = layer.steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (N, outputs, H_out, W_out) for x (N, inputs, H, W)."""
+        return F.conv2d(x, self.weight(), self.bias, *self.steps)
+
+
+def _symbolic(
+    name: str, inputs: tuple[Tensor, ...], shape: tuple[Any, ...], attributes: dict[str, Any] | None = None
+) -> Tensor:
+    """Returns the int32 result of an ONNX operator."""
+    out: Tensor = torch.onnx.ops.symbolic(name, inputs, attributes or {}, dtype=torch.int32, shape=shape)
+    return out

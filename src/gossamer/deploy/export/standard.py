@@ -1,0 +1,84 @@
+"""Traces a network with standard operators only, for formats that do not know this library's own.
+
+Each operator is replaced by its pure-torch reference while the program is traced. Its kernels want the entries of a
+matrix sorted by row; a scatter does not, and other formats sort slowly. So the edges of a graph stay in the order they
+come in: `sort_coordinates` gives row pointers, whose differences are the degrees, and an order that changes nothing,
+and wherever rows would be read off the pointers, the unsorted ones are put in their place.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from gossamer.deploy.changes import replace_module
+from gossamer.deploy.export.integer import integer_layer
+from gossamer.graph.csr import SORT_COORDINATES
+from gossamer.kernels.library import REFERENCES
+from gossamer.nn import CodedConv2d, CodedLinear, SparseConv2d, SparseLinear
+
+
+class StandardOperators(TorchFunctionMode):
+    """A mode, `with StandardOperators(): ...`, for one trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By identity: row pointers and their differences, each with the rows that they stand for. The tensors are
+        # held, so that none of their identities is given to another one.
+        self._pointers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._counts: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Runs `func`, or what stands for it."""
+        del types
+        if func is SORT_COORDINATES:
+            return self._unsorted(*args)
+        if func in REFERENCES:
+            with self:  # references call further operators of this library, and read rows
+                return REFERENCES[func](*args)
+        first = id(args[0]) if args else 0
+        if first in self._pointers and func in {Tensor.to, Tensor.contiguous}:
+            return args[0]  # int64 and contiguous as it is
+        if first in self._counts and func is torch.repeat_interleave:
+            return self._counts[first][1]
+        out = func(*args, **(kwargs or {}))
+        if first in self._pointers and func is Tensor.diff:
+            self._counts[id(out)] = (out, self._pointers[first][1])
+        return out
+
+    def _unsorted(self, row: Tensor, column: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        del column, columns
+        row = row.long()
+        counts = row.new_zeros(rows).index_add(0, row, torch.ones_like(row))
+        pointers = torch.cat([row.new_zeros(1), counts.cumsum(0)])
+        self._pointers[id(pointers)] = (pointers, row)
+        return pointers, torch.arange(row.shape[0], device=row.device)
+
+
+def standard_layers(model: nn.Module) -> nn.Module:
+    """Returns a copy of a network in which layers with packed weights are replaced by ones that other formats know.
+
+    A sparse layer becomes the dense one with the same weights, zeros included; a layer of coded weights one that
+    multiplies bytes. Compact layers are small dense products as they are.
+
+    Raises:
+        ModelError: A layer's weights are coded in a way that has no such form.
+    """
+    model = copy.deepcopy(model)
+    for layer in list(model.modules()):
+        if isinstance(layer, SparseLinear | SparseConv2d):
+            model = replace_module(model, layer, layer.to_dense().requires_grad_(False))
+        elif isinstance(layer, CodedLinear | CodedConv2d):
+            model = replace_module(model, layer, integer_layer(layer))
+    return model
