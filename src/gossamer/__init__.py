@@ -22,6 +22,7 @@ _HOME = {
     "accelerate": "gossamer.deploy",
     "compare": "gossamer.compression",
     "compress": "gossamer.compression",
+    "export": "gossamer.deploy",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
     "measure": "gossamer.cost",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from gossamer.compression.registry import method, methods
     from gossamer.cost import Budget, Cost, measure
     from gossamer.deploy.accelerate import accelerate
+    from gossamer.deploy.export.export import export
     from gossamer.deploy.store import load, save
     from gossamer.graph.graph import Graph
     from gossamer.train.fit import fit

@@ -25,6 +25,7 @@ from gossamer.errors import GossamerError, SettingError, nearest, unknown
 COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossamer.commands.<name>
     "compare": "compare many methods on one network and one data set",
     "compress": "make one network smaller, and write it with a report",
+    "export": "write a network as ONNX or as a torch.export program",
     "measure": "measure what a network takes on this machine",
     "report": "make the page of a run again",
     "methods": "list the methods",

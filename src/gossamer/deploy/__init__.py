@@ -7,6 +7,8 @@ from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
 from gossamer.deploy.export import Exported as Exported
+from gossamer.deploy.export import Form as Form
+from gossamer.deploy.export import compare_exports as compare_exports
 from gossamer.deploy.export import export as export
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
@@ -18,10 +20,12 @@ __all__ = [
     "Change",
     "Choice",
     "Exported",
+    "Form",
     "Plan",
     "SwapGraphLayer",
     "SwapLayer",
     "accelerate",
+    "compare_exports",
     "export",
     "load",
     "read_plan",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gossamer.deploy.export import onnx, program
 from gossamer.deploy.export.inputs import Inputs, inputs_of, other_sizes
-from gossamer.deploy.export.trace import Program, predicting
+from gossamer.deploy.export.trace import Program, predicting, with_our_layers
 from gossamer.errors import ModelError, SettingError, unknown
 from gossamer.files import write_atomic
 from gossamer.nn import CodedConv2d, CodedLinear, FewBitsWeights
@@ -43,7 +43,7 @@ class Exported:
 
     def to_json(self) -> dict[str, Any]:
         """Returns a JSON object with every field."""
-        return asdict(self) | {"path": str(self.path), "inputs": {name: list(axes) for name, axes in self.inputs.items()}}
+        return asdict(self) | {"path": str(self.path)}
 
 
 def export(
@@ -79,31 +79,31 @@ def export(
         FileError: The file could not be written.
     """
     path = Path(path)
-    format = path.suffix.removeprefix(".").lower() if format is None else format
-    if format not in FORMATS:
-        raise SettingError(f"{path}: {unknown('format', format, FORMATS)}; end the name in .onnx or .pt2")
-    if format != "onnx" and opset is not None:
+    kind = path.suffix.removeprefix(".").lower() if format is None else format
+    if kind not in FORMATS:
+        raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx or .pt2")
+    if kind != "onnx" and opset is not None:
         raise SettingError(f"opset is {opset}, but {path} is no ONNX file; leave it out")
     inputs = inputs_of(model, example)
     inputs = inputs if dynamic else inputs.fixed()
     with torch.no_grad():
-        network = predicting(model, inputs)
-        data = onnx.to_bytes(network, inputs, opset=opset) if format == "onnx" else program.to_bytes(network, inputs)
+        plain = predicting(model)
+        network = with_our_layers(plain, inputs)
+        data = onnx.to_bytes(network, inputs, opset=opset) if kind == "onnx" else program.to_bytes(network, inputs)
         error = None
         if check:
-            run = onnx.runner(data) if format == "onnx" else program.runner(data)
-            error = _checked(path, run, Program(network, inputs), inputs, tolerance)
+            run = onnx.runner(data) if kind == "onnx" else program.runner(data)
+            error = _checked(path, run, Program(plain, inputs), inputs, tolerance)
     write_atomic(path, lambda stream: stream.write(data))
     shapes = {
         one.name: tuple(axis or size for axis, size in zip(one.axes, one.value.shape, strict=True)) for one in inputs.of
     }
-    return Exported(
-        path=path, format=format, inputs=shapes, max_error=error, bytes=len(data), notes=tuple(_notes(network, format))
-    )
+    notes = tuple(_notes(network, kind, data))
+    return Exported(path=path, format=kind, inputs=shapes, max_error=error, bytes=len(data), notes=notes)
 
 
 def difference(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """Returns the largest difference of outputs, as a fraction of the largest one or of 1; infinite if shapes differ."""
+    """Returns the largest difference of outputs, as a fraction of the largest or of 1; infinite if shapes differ."""
     if len(got) != len(wanted):
         return float("inf")
     worst = 0.0
@@ -137,12 +137,12 @@ def _checked(
     return worst
 
 
-def _notes(network: nn.Module, format: str) -> list[str]:  # noqa: A002  as above
+def _notes(network: nn.Module, kind: str, data: bytes) -> list[str]:
     notes = []
-    if format == "pt2":
+    if kind == "pt2" and b"ops.gossamer" in data:
         notes.append("load it with torch.export.load after `import gossamer`, which brings its operators")
     coded = [layer for layer in network.modules() if isinstance(layer, CodedLinear | CodedConv2d)]
-    if coded and format == "onnx":
+    if coded and kind == "onnx":
         notes.append("coded weights take one byte each in the file")
     if any(not isinstance(layer.weights, FewBitsWeights) for layer in coded):
         notes.append("inputs of coded layers are rounded: a difference in rounding before them may move one by a step")

@@ -67,11 +67,12 @@ class Inputs:
 
     def fixed(self) -> Inputs:
         """Returns these inputs with no size that may change."""
-        return Inputs(tuple(Input(o.name, o.value, (None,) * o.value.dim()) for o in self.of), self.graph, self.weighted)
+        of = tuple(Input(one.name, one.value, (None,) * one.value.dim()) for one in self.of)
+        return Inputs(of, self.graph, self.weighted)
 
     def arguments(self, tensors: Sequence[Tensor]) -> list[Any]:
         """Returns the model's arguments for the tensors of a call, in order."""
-        given = list(tensors)
+        given: list[Any] = list(tensors)
         if self.graph is not None:
             nodes = given[0].shape[0]
             weights = given.pop(self.graph + 1) if self.weighted else None
@@ -95,12 +96,13 @@ def inputs_of(model: nn.Module, example: Sequence[Any]) -> Inputs:
         ModelError: An argument is neither a tensor, nor a CSR, nor a Graph; or there is nothing to tell nodes by.
     """
     names = _argument_names(model, len(example))
-    edges = next((i for i, argument in enumerate(example) if isinstance(argument, Graph) or _is_edges(example, i)), None)
+    graph = next((i for i, argument in enumerate(example) if isinstance(argument, Graph)), None)
+    edges = next((i for i in range(len(example)) if _is_edges(example, i)), None) if graph is None else graph
     found: list[Input] = []
     nodes = example[0].shape[0] if example and isinstance(example[0], Tensor | CSR) and len(example[0].shape) else None
     for i, (name, argument) in enumerate(zip(names, example, strict=True)):
         if isinstance(argument, Graph):
-            if i != edges or not i:
+            if i != edges or i == 0:
                 raise ModelError("export: expected features first and one graph; wrap the model so that it takes those")
             found.append(Input("edge_index", argument.to_edge_index(), (None, EDGES)))
             if argument.weights is not None:
@@ -112,8 +114,8 @@ def inputs_of(model: nn.Module, example: Sequence[Any]) -> Inputs:
                 f"export: argument {name!r} is {type(argument).__name__}; expected a tensor, a CSR or a Graph: "
                 "fix it in a module around the model"
             )
+        name = "edge_index" if i == edges else name  # noqa: PLW2901
         found.append(Input(name, value.detach().cpu().contiguous(), _axes(value, i, edges, nodes)))
-    graph = next((i for i, argument in enumerate(example) if isinstance(argument, Graph)), None)
     return Inputs(tuple(found), graph, graph is not None and example[graph].weights is not None)
 
 
@@ -149,8 +151,7 @@ def _argument_names(model: nn.Module, count: int) -> list[str]:
 def _resized(one: Input, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
     value = one.value
     if one.axes == (None, EDGES):
-        shape = (2, sizes[EDGES])
-        return torch.randint(sizes[NODES], shape, generator=generator) if sizes[NODES] else torch.zeros(shape).long()
+        return torch.randint(sizes[NODES], (2, sizes[EDGES]), generator=generator)
     if one.axes == (NODES,) and not value.is_floating_point():
         graphs = int(value.max()) + 1 if value.numel() else 1
         return torch.arange(sizes[NODES]) * min(graphs, sizes[NODES]) // max(sizes[NODES], 1)
@@ -166,10 +167,7 @@ def distinct_sizes(sizes: dict[str, int]) -> dict[str, int]:
     """Returns sizes to trace with: at least 3, which are no special case, and all different."""
     found: dict[str, int] = {}
     for axis, size in sizes.items():
-        size = max(size, 3)
-        while size in found.values():
-            size += 1
-        found[axis] = size
+        found[axis] = next(other for other in range(max(size, 3), size + 9) if other not in found.values())
     return found
 
 

@@ -1,8 +1,9 @@
 """Layers of coded weights as ONNX knows them: bytes times bytes, summed in 32 bits, then scaled.
 
-`MatMulInteger` and `ConvInteger` take what these layers compute as it is: codes of the input and of the weight as
-signed bytes, so that a weight takes one byte in the file whatever its bits. Zero padding is exact, because a code of
-zero stands for zero. Weights of few bits that meet floats are looked up in their levels and scaled in the program.
+`MatMulInteger` and `ConvInteger` compute what these layers do: products of codes, one byte a weight in the file
+whatever its bits. Bytes are unsigned with 128 in the place of zero, because ONNX Runtime's products with signed weights
+saturate on processors without dot products of bytes. Padding is exact: it is with the byte that stands for zero.
+Weights of few bits that meet floats are looked up in their levels and scaled in the program.
 
 These modules are for tracing: torch cannot run them.
 """
@@ -21,6 +22,7 @@ from gossamer.kernels.low_bits import from_panels, unpack_codes
 from gossamer.nn import BinaryWeights, CodedConv2d, CodedLinear, FewBitsWeights, Int8Weights, TernaryWeights
 from gossamer.nn.coded import from_taps, per_output
 
+_ZERO = 128  # the byte that stands for zero
 _LEAST = 1e-35  # rows of smaller numbers are zero, as `pack_int8` has them
 
 
@@ -31,8 +33,8 @@ def integer_layer(layer: CodedLinear | CodedConv2d) -> nn.Module:
         ModelError: Its weights are coded in a way that has no such form.
     """
     if isinstance(layer.weights, FewBitsWeights):
-        kind = _LevelsLinear if isinstance(layer, CodedLinear) else _LevelsConv2d
-        return kind(layer, layer.weights)
+        few = layer.weights
+        return _LevelsLinear(layer, few) if isinstance(layer, CodedLinear) else _LevelsConv2d(layer, few)
     if not isinstance(layer.weights, BinaryWeights | TernaryWeights | Int8Weights):
         raise ModelError(f"{type(layer.weights).__name__}: cannot be written as ONNX; export to .pt2 instead")
     return _IntegerLinear(layer) if isinstance(layer, CodedLinear) else _IntegerConv2d(layer)
@@ -42,6 +44,7 @@ class _Integer(nn.Module):
     """What the two layers of bytes share."""
 
     codes: Tensor
+    zero: Tensor
     scale: Tensor
 
     def __init__(self, layer: CodedLinear | CodedConv2d) -> None:
@@ -49,35 +52,42 @@ class _Integer(nn.Module):
         self.weights = layer.weights
         scale = per_output(layer.weights.get_buffer("scale"), layer.weights.shape)
         codes = torch.where(scale == 0, 0.0, layer.weights.dense() / scale)
-        self.register_buffer("codes", codes.round().to(torch.int8))
+        self.register_buffer("codes", (codes.round() + _ZERO).to(torch.uint8))
+        self.register_buffer("zero", torch.tensor(_ZERO, dtype=torch.uint8))
         self.register_buffer("scale", layer.weights.get_buffer("scale"))
         self.bias = layer.bias
 
     def quantized(self, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Returns x as codes, int8, and what 1 stands for, with one number for all along `axes`."""
-        weights = self.weights
+        """Returns x as bytes and what a step of 1 stands for, with one number for all along `axes`."""
+        weights, ones = self.weights, torch.ones_like(x.narrow(axes[0], 0, 1))
         if isinstance(weights, BinaryWeights):
-            size = x.abs().mean(axes[0], keepdim=True) if weights.mean else torch.ones_like(x.narrow(axes[0], 0, 1))
-            return torch.where(x < 0, -1.0, 1.0).to(torch.int8), size
-        if isinstance(weights, TernaryWeights):
-            codes = torch.where(x.abs() > weights.threshold, x.sign(), 0.0)
-            return codes.to(torch.int8), torch.ones_like(x.narrow(axes[0], 0, 1))
-        assert isinstance(weights, Int8Weights)
-        if weights.input_scale is not None:
-            size = torch.full_like(x.narrow(axes[0], 0, 1), weights.input_scale)
-            inverse = 1.0 / size
+            codes, size = torch.where(x < 0, -1.0, 1.0), x.abs().mean(axes[0], keepdim=True) if weights.mean else ones
+        elif isinstance(weights, TernaryWeights):
+            codes, size = torch.where(x.abs() > weights.threshold, x.sign(), 0.0), ones
+        elif isinstance(weights, Int8Weights) and weights.input_scale is not None:
+            codes, size = x * (1.0 / (ones * weights.input_scale)), ones * weights.input_scale
         else:
             peak = x.abs().amax(axes, keepdim=True)
             size, inverse = (torch.where(peak < _LEAST, 0.0, y) for y in (peak / 127.0, 127.0 / peak))
-        return (x * inverse).clamp(-127.0, 127.0).round().to(torch.int8), size
+            codes = x * inverse
+        return (codes.clamp(-127.0, 127.0).round() + _ZERO).to(torch.uint8), size
+
+    def product(
+        self, name: str, inputs: tuple[Tensor, Tensor], shape: tuple[Any, ...], attributes: dict[str, Any] | None = None
+    ) -> Tensor:
+        """Returns the sums of products of an ONNX operator as floats."""
+        given = (*inputs, self.zero, self.zero)
+        out: Tensor = torch.onnx.ops.symbolic(name, given, attributes or {}, dtype=torch.int32, shape=shape)
+        return out.to(torch.float32)
 
 
 class _IntegerLinear(_Integer):
     def forward(self, x: Tensor) -> Tensor:
         """Returns (..., outputs) for x (..., inputs)."""
         codes, size = self.quantized(x, (-1,))
-        out = _symbolic("MatMulInteger", (codes, self.codes.T.contiguous()), (*x.shape[:-1], len(self.scale)))
-        out = out.to(torch.float32) * (size * self.scale)
+        out = self.product("MatMulInteger", (codes, self.codes.T.contiguous()), (*x.shape[:-1], len(self.scale)))
+        # One after the other: ONNX Runtime takes a product of two scales for one of scalars, and fuses it wrongly.
+        out = out * size * self.scale
         return out if self.bias is None else out + self.bias
 
 
@@ -96,12 +106,12 @@ class _IntegerConv2d(_Integer):
         high = (x.shape[2] + 2 * py - dy * (kh - 1) - 1) // sy + 1
         wide = (x.shape[3] + 2 * px - dx * (kw - 1) - 1) // sx + 1
         attributes = {"strides": [sy, sx], "pads": [py, px, py, px], "dilations": [dy, dx]}
-        out = _symbolic("ConvInteger", (codes, self.codes), (x.shape[0], len(self.scale), high, wide), attributes)
+        out = self.product("ConvInteger", (codes, self.codes), (x.shape[0], len(self.scale), high, wide), attributes)
         if isinstance(self.weights, BinaryWeights) and self.weights.mean:
             size = F.conv2d(size, self.get_buffer("spread"), None, *self.steps)
-        elif not isinstance(self.weights, Int8Weights) or self.weights.input_scale is not None:
+        else:
             size = size[:, :, :1, :1]  # the same everywhere
-        out = out.to(torch.float32) * (size * self.scale[:, None, None])
+        out = out * size * self.scale[:, None, None]
         return out if self.bias is None else out + self.bias[:, None, None]
 
 
@@ -149,11 +159,3 @@ class _LevelsConv2d(_Levels):
     def forward(self, x: Tensor) -> Tensor:
         """Returns (N, outputs, H_out, W_out) for x (N, inputs, H, W)."""
         return F.conv2d(x, self.weight(), self.bias, *self.steps)
-
-
-def _symbolic(
-    name: str, inputs: tuple[Tensor, ...], shape: tuple[Any, ...], attributes: dict[str, Any] | None = None
-) -> Tensor:
-    """Returns the int32 result of an ONNX operator."""
-    out: Tensor = torch.onnx.ops.symbolic(name, inputs, attributes or {}, dtype=torch.int32, shape=shape)
-    return out

@@ -22,7 +22,7 @@ def to_bytes(model: nn.Module, inputs: Inputs, *, opset: int | None = None) -> b
     """Returns the network as an ONNX file, with the names of `inputs` and of the axes whose size may change.
 
     Args:
-        model: As `trace.predicting` returned it.
+        model: As `trace.with_our_layers` returned it.
         inputs: What it takes.
         opset: Version of ONNX's operators, 18 to 23; None takes 20.
 
@@ -93,11 +93,13 @@ def _name(graph: Any, inputs: Inputs) -> None:
         renamed[value.name] = "output" if len(graph.output) == 1 else f"output_{i}"
     del graph.value_info[:]  # shapes inside, in terms of the old names
     for value in (*graph.input, *graph.output):
+        del value.metadata_props[:]
         value.name = renamed[value.name]
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param:
                 dimension.dim_param = renamed.get(dimension.dim_param, dimension.dim_param)
     for node in graph.node:
+        del node.metadata_props[:]  # where in the source each came from: more bytes than many a network
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
 

@@ -6,7 +6,6 @@ Whoever loads one imports `gossamer` first, so that the operators are there; the
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def to_bytes(model: nn.Module, inputs: Inputs) -> bytes:
     """Returns the network as a `.pt2` file, without example inputs.
 
     Args:
-        model: As `trace.predicting` returned it.
+        model: As `trace.with_our_layers` returned it.
         inputs: What it takes.
 
     Raises:

@@ -8,19 +8,15 @@ and wherever rows would be read off the pointers, the unsorted ones are put in t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gossamer.deploy.changes import replace_module
-from gossamer.deploy.export.integer import integer_layer
 from gossamer.graph.csr import SORT_COORDINATES
 from gossamer.kernels.library import REFERENCES
-from gossamer.nn import CodedConv2d, CodedLinear, SparseConv2d, SparseLinear
 
 
 class StandardOperators(TorchFunctionMode):
@@ -32,6 +28,7 @@ class StandardOperators(TorchFunctionMode):
         # held, so that none of their identities is given to another one.
         self._pointers: dict[int, tuple[Tensor, Tensor]] = {}
         self._counts: dict[int, tuple[Tensor, Tensor]] = {}
+        self._orders: dict[int, Tensor] = {}
 
     def __torch_function__(
         self,
@@ -52,6 +49,8 @@ class StandardOperators(TorchFunctionMode):
             return args[0]  # int64 and contiguous as it is
         if first in self._counts and func is torch.repeat_interleave:
             return self._counts[first][1]
+        if func is Tensor.__getitem__ and id(args[1]) in self._orders:
+            return args[0]
         out = func(*args, **(kwargs or {}))
         if first in self._pointers and func is Tensor.diff:
             self._counts[id(out)] = (out, self._pointers[first][1])
@@ -63,22 +62,6 @@ class StandardOperators(TorchFunctionMode):
         counts = row.new_zeros(rows).index_add(0, row, torch.ones_like(row))
         pointers = torch.cat([row.new_zeros(1), counts.cumsum(0)])
         self._pointers[id(pointers)] = (pointers, row)
-        return pointers, torch.arange(row.shape[0], device=row.device)
-
-
-def standard_layers(model: nn.Module) -> nn.Module:
-    """Returns a copy of a network in which layers with packed weights are replaced by ones that other formats know.
-
-    A sparse layer becomes the dense one with the same weights, zeros included; a layer of coded weights one that
-    multiplies bytes. Compact layers are small dense products as they are.
-
-    Raises:
-        ModelError: A layer's weights are coded in a way that has no such form.
-    """
-    model = copy.deepcopy(model)
-    for layer in list(model.modules()):
-        if isinstance(layer, SparseLinear | SparseConv2d):
-            model = replace_module(model, layer, layer.to_dense().requires_grad_(False))
-        elif isinstance(layer, CodedLinear | CodedConv2d):
-            model = replace_module(model, layer, integer_layer(layer))
-    return model
+        order = torch.arange(row.shape[0], device=row.device)
+        self._orders[id(order)] = order
+        return pointers, order

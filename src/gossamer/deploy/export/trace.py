@@ -16,8 +16,9 @@ from gossamer.counting import tensors_in
 from gossamer.deploy import changes
 from gossamer.deploy.compare import same_outputs
 from gossamer.deploy.export.inputs import Inputs, distinct_sizes
+from gossamer.deploy.export.layers import standard_layers
 from gossamer.deploy.export.quiet import quiet
-from gossamer.deploy.export.standard import StandardOperators, standard_layers
+from gossamer.deploy.export.standard import StandardOperators
 from gossamer.errors import GossamerError, ModelError
 from gossamer.nn.pyg import adopt, kind_of
 
@@ -38,29 +39,34 @@ class Program(nn.Module):
             return tuple(tensors_in(self.model(*self.inputs.arguments(tensors))))
 
 
-def predicting(model: nn.Module, inputs: Inputs) -> nn.Module:
-    """Returns a copy of the network for prediction, its graph layers of PyG replaced by those of this library.
+def predicting(model: nn.Module) -> nn.Module:
+    """Returns a copy of a network for prediction, on the CPU and without gradients."""
+    return copy.deepcopy(changes.predicting(model)).cpu().eval().requires_grad_(False)
 
-    They stay where a replacement is not known, or computes something else on the example.
+
+def with_our_layers(plain: nn.Module, inputs: Inputs) -> nn.Module:
+    """Returns a copy of a network with its graph layers of PyG replaced by those of this library.
+
+    It is the network itself if there are none, or if it computes something else with them on the example.
+
+    Args:
+        plain: What `predicting` returned.
+        inputs: Of the example.
     """
-    plain = copy.deepcopy(changes.predicting(model)).cpu().eval().requires_grad_(False)
-    wanted = Program(plain, inputs)(*inputs.values)
     adopted = copy.deepcopy(plain)
     found = [layer for layer in adopted.modules() if kind_of(layer) is not None]
-    if not found:
-        return plain
     for layer in found:
         with contextlib.suppress(ModelError):
             adopted = changes.replace_module(adopted, layer, adopt(layer))
     try:
-        agrees = same_outputs(list(Program(adopted, inputs)(*inputs.values)), list(wanted))
+        outputs = [list(Program(network, inputs)(*inputs.values)) for network in (adopted, plain) if found]
     except (GossamerError, TypeError):  # a way to call a layer that only PyG's own knows
         return plain
-    return adopted if agrees else plain
+    return adopted if found and same_outputs(*outputs) else plain
 
 
 def trace(model: nn.Module, inputs: Inputs, *, standard: bool) -> ExportedProgram:
-    """Traces a network that `predicting` returned.
+    """Traces a network that `predicting` or `with_our_layers` returned.
 
     Args:
         model: The network.
@@ -93,7 +99,7 @@ def _reason(model: nn.Module, error: Exception) -> str:
     text = str(error)
     kind = type(error).__name__
     if "DataDependent" in kind or "data-dependent" in text:
-        return f"{where}: depends on the numbers in a tensor and cannot be exported; use torch.where or torch.cond there"
+        return f"{where}: depends on the numbers in a tensor, which no export can follow; use torch.where or torch.cond"
     if "marked as dynamic" in text or "Constraints violated" in text:
         return f"{where}: the network works for one number of nodes, edges or images only; pass dynamic=False"
     return f"{where}: cannot be exported ({' '.join(text.split())[:300]}); use operators that torch.export can trace"

@@ -44,7 +44,7 @@ class Readout(nn.Module):
         """
         nodes = F.relu(self.encoder(x, graph))
         graphs: int = batch.max().item() + 1 if batch.numel() else 0  # type: ignore[assignment]
-        torch._check(graphs >= 0)  # for a program that is being traced, which knows nothing else of the number
+        torch._check(graphs >= 0)  # type: ignore[no-untyped-call]  # a program that is traced cannot know it
         pooled = nodes.new_zeros(graphs, nodes.shape[1]).index_add(0, batch, nodes)
         if self.mean:
             sizes = nodes.new_zeros(graphs).index_add(0, batch, torch.ones_like(batch, dtype=nodes.dtype))
