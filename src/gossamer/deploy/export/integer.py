@@ -119,6 +119,7 @@ class _Levels(nn.Module):
     """What the two layers of few bits share: a weight that the program makes from codes, levels and scales."""
 
     codes: Tensor
+    one: Tensor
     levels: Tensor
     scales: Tensor
     offsets: Tensor | None
@@ -130,6 +131,7 @@ class _Levels(nn.Module):
         bits = weights.levels.shape[0].bit_length() - 1
         offsets = None if weights.offsets is None else from_panels(weights.offsets, outputs)
         self.register_buffer("codes", unpack_codes(from_panels(weights.panels, outputs), bits, columns))
+        self.register_buffer("one", torch.tensor(1.0))
         self.register_buffer("levels", weights.levels)
         self.register_buffer("scales", from_panels(weights.scales, outputs))
         self.register_buffer("offsets", offsets)
@@ -139,7 +141,10 @@ class _Levels(nn.Module):
 
     def weight(self) -> Tensor:
         """Returns the dense weight in its shape."""
-        rows = self.levels[self.codes.long()] * self.scales[:, self.group]
+        shape = self.codes.shape
+        # No optimiser computes this operator in advance, so the bytes stay bytes in the file.
+        codes = torch.onnx.ops.symbolic("DequantizeLinear", (self.codes, self.one), dtype=torch.float32, shape=shape)
+        rows = self.levels[codes.long()] * self.scales[:, self.group]
         rows = rows if self.offsets is None else rows + self.offsets[:, self.group]
         taps = math.prod(self.shape[2:])
         return from_taps(rows.reshape(self.shape[0], taps, self.shape[1]), self.shape)

@@ -12,6 +12,8 @@ from gossamer.deploy.changes import replace_module
 from gossamer.deploy.export.integer import integer_layer
 from gossamer.nn import CodedConv2d, CodedLinear, CompactConv2d, CompactLinear, SparseConv2d, SparseLinear
 
+_SIZES = {"in_features", "out_features", "in_channels", "out_channels"}
+
 
 def standard_layers(model: nn.Module) -> nn.Module:
     """Returns a copy of a network in which layers with packed weights are replaced by ones that other formats know.
@@ -24,13 +26,21 @@ def standard_layers(model: nn.Module) -> nn.Module:
     """
     model = copy.deepcopy(model)
     for layer in list(model.modules()):
-        if isinstance(layer, SparseLinear | SparseConv2d):
-            model = replace_module(model, layer, layer.to_dense().requires_grad_(False))
-        elif isinstance(layer, CompactLinear | CompactConv2d):
-            model = replace_module(model, layer, _Gathered(layer))
-        elif isinstance(layer, CodedLinear | CodedConv2d):
-            model = replace_module(model, layer, integer_layer(layer))
+        new = _standard(layer)
+        if new is not None:
+            for name in _SIZES & vars(layer).keys():  # a network may ask its layers for them
+                setattr(new, name, getattr(layer, name))
+            model = replace_module(model, layer, new)
     return model
+
+
+def _standard(layer: nn.Module) -> nn.Module | None:
+    """Returns the layer in its other form; None if it has none, or needs none."""
+    if isinstance(layer, SparseLinear | SparseConv2d):
+        return layer.to_dense().requires_grad_(False)
+    if isinstance(layer, CompactLinear | CompactConv2d):
+        return _Gathered(layer)
+    return integer_layer(layer) if isinstance(layer, CodedLinear | CodedConv2d) else None
 
 
 class _Gathered(nn.Module):

@@ -39,18 +39,19 @@ class StandardOperators(TorchFunctionMode):
     ) -> Any:
         """Runs `func`, or what stands for it."""
         del types
-        if func is SORT_COORDINATES:
-            return self._unsorted(*args)
         if func in REFERENCES:
             with self:  # references call further operators of this library, and read rows
-                return REFERENCES[func](*args)
+                return self._unsorted(*args) if func is SORT_COORDINATES else REFERENCES[func](*args)
         first = id(args[0]) if args else 0
         if first in self._pointers and func in {Tensor.to, Tensor.contiguous}:
             return args[0]  # int64 and contiguous as it is
         if first in self._counts and func is torch.repeat_interleave:
             return self._counts[first][1]
-        if func is Tensor.__getitem__ and id(args[1]) in self._orders:
-            return args[0]
+        if func is Tensor.__getitem__ and isinstance(args[1], Tensor):
+            if id(args[1]) in self._orders:
+                return args[0]
+            if args[1].dtype is torch.int32:  # which ONNX's operator for this does not take
+                return func(args[0], args[1].long())
         out = func(*args, **(kwargs or {}))
         if first in self._pointers and func is Tensor.diff:
             self._counts[id(out)] = (out, self._pointers[first][1])
