@@ -123,19 +123,21 @@ class _Levels(nn.Module):
     levels: Tensor
     scales: Tensor
     offsets: Tensor | None
-    group: Tensor
 
     def __init__(self, layer: CodedLinear | CodedConv2d, weights: FewBitsWeights) -> None:
         super().__init__()
         outputs, columns = weights.shape[0], math.prod(weights.shape[1:])
         bits = weights.levels.shape[0].bit_length() - 1
         offsets = None if weights.offsets is None else from_panels(weights.offsets, outputs)
-        self.register_buffer("codes", unpack_codes(from_panels(weights.panels, outputs), bits, columns))
+        groups = weights.scales.shape[1]  # the last one may be shorter, and is filled up with code 0
+        codes = unpack_codes(from_panels(weights.panels, outputs), bits, columns)
+        size = columns if groups == 1 else weights.group
+        codes = F.pad(codes, (0, groups * size - columns)).view(outputs, groups, size)
+        self.register_buffer("codes", codes)
         self.register_buffer("one", torch.tensor(1.0))
         self.register_buffer("levels", weights.levels)
         self.register_buffer("scales", from_panels(weights.scales, outputs))
         self.register_buffer("offsets", offsets)
-        self.register_buffer("group", torch.arange(columns) // max(weights.group, 1))
         self.bias = layer.bias
         self.shape = weights.shape
 
@@ -144,8 +146,9 @@ class _Levels(nn.Module):
         shape = self.codes.shape
         # No optimiser computes this operator in advance, so the bytes stay bytes in the file.
         codes = torch.onnx.ops.symbolic("DequantizeLinear", (self.codes, self.one), dtype=torch.float32, shape=shape)
-        rows = self.levels[codes.long()] * self.scales[:, self.group]
-        rows = rows if self.offsets is None else rows + self.offsets[:, self.group]
+        rows = self.levels[codes.long()] * self.scales[..., None]
+        rows = rows if self.offsets is None else rows + self.offsets[..., None]
+        rows = rows.flatten(1)[:, : math.prod(self.shape[1:])]
         taps = math.prod(self.shape[2:])
         return from_taps(rows.reshape(self.shape[0], taps, self.shape[1]), self.shape)
 
