@@ -1,7 +1,6 @@
 """Layers that take `(x, graph)`: graph convolutions, and the dense and sparse pieces they are made of."""
 
 from gossamer.nn.appnp import APPNP as APPNP
-from gossamer.nn.attention import edge_softmax as edge_softmax
 from gossamer.nn.binary import BinaryWeights as BinaryWeights
 from gossamer.nn.coded import CodedConv2d as CodedConv2d
 from gossamer.nn.coded import CodedLinear as CodedLinear
@@ -47,7 +46,6 @@ __all__ = [
     "TernaryWeights",
     "drop_and_grow",
     "dropout",
-    "edge_softmax",
     "recorded",
     "remap",
 ]
