@@ -156,15 +156,15 @@ class TypedSampler:
         part = sample.graph.adjacency
         relation, entry = sample.graph.edge_data["kind"], sample.graph.edge_data["entry"]
         adjacency, edges = {}, {}
-        for number, name in enumerate(self.relations):
+        for number, which in enumerate(self.relations):
             mine = (relation == number).nonzero().squeeze(1)
             row, column = place[part.rows[mine]], place[part.indices[mine].long()]
-            shape = (len(nodes[name[2]]), len(nodes[name[0]]))
+            shape = (len(nodes[which[2]]), len(nodes[which[0]]))
             indptr = torch.zeros(shape[0] + 1, dtype=torch.int64)
             indptr[1:] = torch.bincount(row, minlength=shape[0]).cumsum(0)  # rows ascend: those of a kind stay in order
-            edges[name] = entry[mine]
-            weights = self.relations[name].values
-            adjacency[name] = CSR(indptr, column, None if weights is None else weights[edges[name]], shape=shape)
+            edges[which] = entry[mine]
+            weights = self.relations[which].values
+            adjacency[which] = CSR(indptr, column, None if weights is None else weights[edges[which]], shape=shape)
         return TypedSample(kind, nodes, adjacency, edges, counts, roots if sample.roots is not None else None)
 
 
