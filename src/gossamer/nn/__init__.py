@@ -9,6 +9,7 @@ from gossamer.nn.coded import Steps as Steps
 from gossamer.nn.compact import CompactConv2d as CompactConv2d
 from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout
+from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
 from gossamer.nn.gin import GINConv as GINConv
@@ -33,6 +34,7 @@ __all__ = [
     "CompactConv2d",
     "CompactLinear",
     "Features",
+    "FewBitsInt8Weights",
     "FewBitsWeights",
     "GATConv",
     "GCNConv",
