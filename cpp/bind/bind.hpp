@@ -23,17 +23,18 @@ inline Pattern pattern(Size rows, Size columns, Size entries, int index_bytes, A
   return {rows, columns, entries, at<const Size>(indptr), at<const void>(indices), index_bytes};
 }
 
-// Memory that a kernel borrows; not initialised.
+// Memory that a kernel borrows, `count` numbers; not initialised.
+template <class T = float>
 class Scratch {
  public:
-  explicit Scratch(std::size_t floats) : memory_(new(std::align_val_t{64}) float[floats + 1]) {}
+  explicit Scratch(std::size_t count) : memory_(new(std::align_val_t{64}) T[count + 1]) {}
   ~Scratch() { ::operator delete[](memory_, std::align_val_t{64}); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  float* get() const { return memory_; }
+  T* get() const { return memory_; }
 
  private:
-  float* memory_;
+  T* memory_;
 };
 
 // The name of the instruction set in use.

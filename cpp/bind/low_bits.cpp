@@ -3,8 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
-#include <memory>
-
+#include "bind.hpp"
 #include "levels.hpp"
 
 namespace nb = nanobind;
@@ -27,13 +26,7 @@ extern const LowBits low_bits;
 
 namespace {
 
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
+using namespace bind;
 
 const LowBits& kernels() {
 #ifdef GOSSAMER_X86
@@ -45,11 +38,6 @@ const LowBits& kernels() {
   }
 #endif
   return baseline::low_bits;
-}
-
-// Memory that a kernel borrows; not initialised.
-std::unique_ptr<std::uint32_t[]> borrow(std::size_t words) {
-  return std::unique_ptr<std::uint32_t[]>(new std::uint32_t[words + 1]);
 }
 
 template <auto kernel>
@@ -74,7 +62,7 @@ void product(Size rows, Size columns, Size words, Size outputs, Address x, Addre
                       at<void>(out),
                       threads};
   const LowBits& table = kernels();
-  const auto lent = borrow((table.*scratch)(p));
+  const Scratch<std::uint32_t> lent((table.*scratch)(p));
   (table.*kernel)(p, lent.get());
 }
 
@@ -98,7 +86,7 @@ void few_bits(Size rows, Size columns, Size outputs, int bits, Size group, Addre
                   at<float>(out),
                   threads};
   const LowBits& table = kernels();
-  const auto lent = borrow((table.*scratch)(p));
+  const Scratch<std::uint32_t> lent((table.*scratch)(p));
   (table.*kernel)(p, lent.get());
 }
 

@@ -84,19 +84,21 @@ bool maximum_back(Size rows, Size columns, Size entries, Size features, int inde
   return kernels().maximum_back(a, scratch.get());
 }
 
-Scores scores(int form, Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
-              std::uint32_t seed, std::uint32_t dropped, float boost) {
-  return {static_cast<Score>(form), heads, features, at<const float>(near), at<const float>(far), at<const float>(mix),
-          slope,                    scale, seed,     dropped,               boost};
+Scores scores(int form, Size heads, Size features, Address near, Address far, Address far_scale, Address mix,
+              float slope, float scale, std::uint32_t seed, std::uint32_t dropped, float boost) {
+  return {static_cast<Score>(form), heads, features, at<const float>(near), at<const void>(far),
+          at<const float>(far_scale), at<const float>(mix), slope, scale, seed, dropped, boost};
 }
 
 bool attention(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, int form,
-               Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
-               std::uint32_t seed, std::uint32_t dropped, float boost, Address values, Address out, Address tops,
-               Address totals, int threads) {
+               Size heads, Size features, Address near, Address far, Address far_scale, Address mix, float slope,
+               float scale, std::uint32_t seed, std::uint32_t dropped, float boost, int element, Address values,
+               Address values_scale, Address out, Address tops, Address totals, int threads) {
   const Attention a{pattern(rows, columns, entries, index_bytes, indptr, indices),
-                    scores(form, heads, features, near, far, mix, slope, scale, seed, dropped, boost),
-                    at<const float>(values),
+                    scores(form, heads, features, near, far, far_scale, mix, slope, scale, seed, dropped, boost),
+                    static_cast<Element>(element),
+                    at<const void>(values),
+                    at<const float>(values_scale),
                     at<float>(out),
                     at<float>(tops),
                     at<float>(totals),
@@ -108,14 +110,14 @@ bool attention(Size rows, Size columns, Size entries, int index_bytes, Address i
 bool attention_back(Size rows, Size columns, Size entries, int index_bytes, Address indptr, Address indices, int form,
                     Size heads, Size features, Address near, Address far, Address mix, float slope, float scale,
                     std::uint32_t seed, std::uint32_t dropped, float boost, Address edge, Address values,
-                    Address norms, Address inner, Address grad, Address out, Address near_grad, Address score_grad,
+                    Address norms, Address result, Address grad, Address out, Address near_grad, Address score_grad,
                     int threads) {
   const AttentionBack a{pattern(rows, columns, entries, index_bytes, indptr, indices),
-                        scores(form, heads, features, near, far, mix, slope, scale, seed, dropped, boost),
+                        scores(form, heads, features, near, far, 0, mix, slope, scale, seed, dropped, boost),
                         at<const void>(edge),
                         at<const float>(values),
                         at<const float>(norms),
-                        at<const float>(inner),
+                        at<const float>(result),
                         at<const float>(grad),
                         at<float>(out),
                         at<float>(near_grad),
@@ -123,6 +125,28 @@ bool attention_back(Size rows, Size columns, Size entries, int index_bytes, Addr
                         threads};
   const Scratch scratch(kernels().attention_back_scratch(a));
   return kernels().attention_back(a, scratch.get());
+}
+
+void head_dots(Size nodes, Size heads, Size features, Size count, Address x, Address vectors, Address out,
+               int threads) {
+  kernels().head_dots(
+      {nodes, heads, features, count, at<const float>(x), at<const float>(vectors), at<float>(out), threads});
+}
+
+void head_dots_back(Size nodes, Size heads, Size features, Size count, Address x, Address vectors, Address grad,
+                    Address x_grad, Address vectors_grad, int threads) {
+  const HeadDotsBack a{nodes,
+                       heads,
+                       features,
+                       count,
+                       at<const float>(x),
+                       at<const float>(vectors),
+                       at<const float>(grad),
+                       at<float>(x_grad),
+                       at<float>(vectors_grad),
+                       threads};
+  const Scratch scratch(kernels().head_dots_back_scratch(a));
+  kernels().head_dots_back(a, scratch.get());
 }
 
 bool leaky_sum(Size rows, Size columns, Size entries, Size heads, Size features, int index_bytes, Address indptr,
@@ -167,6 +191,8 @@ void bind_neighbours(nb::module_& m) {
   m.def("attention", &attention, unlocked);
   m.def("attention_back", &attention_back, unlocked);
   m.def("leaky_sum", &leaky_sum, unlocked);
+  m.def("head_dots", &head_dots, unlocked);
+  m.def("head_dots_back", &head_dots_back, unlocked);
 }
 
 }  // namespace gossamer::bind

@@ -1,15 +1,16 @@
 // Binds the samplers and the skip-gram kernel; the Python face checks every argument, nothing here does.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
 
 #include <new>
-#include <string>
 
 #include "../kernels/sampling.hpp"
 #include "../kernels/skipgram.hpp"
+#include "bind.hpp"
+#include "levels.hpp"
 
 namespace nb = nanobind;
 using namespace gossamer;
+using namespace gossamer::bind;
 
 namespace gossamer {
 #ifdef GOSSAMER_X86
@@ -26,14 +27,6 @@ extern const SkipGramKernels skipgram_table;
 }  // namespace gossamer
 
 namespace {
-
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
 
 Edges edges(Size nodes, Size types, Address bounds, Address ends, int index_bytes) {
   return {nodes, types, at<const Size>(bounds), at<const void>(ends), index_bytes};
@@ -68,10 +61,10 @@ Walk walk(Size nodes, Address indptr, Address indices, int index_bytes, Address 
           threads};
 }
 
-const SkipGramKernels& skipgram_kernels(const std::string& isa) {
+const SkipGramKernels& skipgram_kernels() {
 #ifdef GOSSAMER_X86
-  if (isa == "avx512") return avx512::skipgram_table;
-  if (isa == "avx2") return avx2::skipgram_table;
+  if (chosen_level() >= Level::avx512) return avx512::skipgram_table;
+  if (chosen_level() == Level::avx2) return avx2::skipgram_table;
 #endif
   return baseline::skipgram_table;
 }
@@ -137,10 +130,10 @@ void bind_sampling(nb::module_& m) {
       unlocked);
   m.def(
       "skipgram",
-      [](const std::string& isa, Address vectors, Address contexts, Size nodes, Size stride, Address walks, Size count,
+      [](Address vectors, Address contexts, Size nodes, Size stride, Address walks, Size count,
          Size length, Address keep, Address noise, Size window, Size negatives, double rate, double final_rate,
          Size done, Size total, std::uint64_t key, Address kept, int threads) {
-        return skipgram_kernels(isa).train({at<float>(vectors), at<float>(contexts), nodes, stride,
+        return skipgram_kernels().train({at<float>(vectors), at<float>(contexts), nodes, stride,
                                             at<const Size>(walks), count, length, at<const float>(keep),
                                             at<const std::uint64_t>(noise), window, negatives, rate, final_rate, done,
                                             total, key, at<std::int32_t>(kept), threads});

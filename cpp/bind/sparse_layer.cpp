@@ -2,15 +2,15 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
-#include <memory>
-#include <new>
 #include <vector>
 
 #include "../kernels/sparse_layer.hpp"
+#include "bind.hpp"
 #include "levels.hpp"
 
 namespace nb = nanobind;
 using namespace gossamer;
+using namespace gossamer::bind;
 
 namespace gossamer {
 #ifdef GOSSAMER_X86
@@ -28,14 +28,6 @@ extern const SparseLayerKernels sparse_layer_table;
 
 namespace {
 
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
-
 const SparseLayerKernels& kernels() {
 #ifdef GOSSAMER_X86
   if (chosen_level() >= Level::avx512) return avx512::sparse_layer_table;
@@ -43,14 +35,6 @@ const SparseLayerKernels& kernels() {
 #endif
   return baseline::sparse_layer_table;
 }
-
-// Memory that a kernel borrows; not initialised.
-struct Free {
-  void operator()(float* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
-};
-using Scratch = std::unique_ptr<float[], Free>;
-
-Scratch scratch(std::size_t floats) { return Scratch(new (std::align_val_t{64}) float[floats + 1]); }
 
 ProductGradient gradient(Size rows, Size outputs, Size columns, Size batch, Size entries, int index_bytes,
                          Address indptr, Address indices, Address values, Address x, Address flow, Address out,
@@ -69,21 +53,21 @@ bool block_input(Size outputs, Size columns, Size batch, Size entries, int index
                  Address values, Address flow, Address out, bool by_example, int threads) {
   const ProductGradient p = gradient((outputs + 15) / 16, outputs, columns, batch, entries, index_bytes, indptr,
                                      indices, values, 0, flow, out, threads);
-  return kernels().block_input(p, by_example, scratch(kernels().block_input_scratch(p)).get());
+  return kernels().block_input(p, by_example, Scratch<>(kernels().block_input_scratch(p)).get());
 }
 
 bool block_values(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr,
                   Address indices, Address x, Address flow, Address out, bool by_example, int threads) {
   const ProductGradient p = gradient((outputs + 15) / 16, outputs, columns, batch, entries, index_bytes, indptr,
                                      indices, 0, x, flow, out, threads);
-  return kernels().block_values(p, by_example, scratch(kernels().block_values_scratch(p)).get());
+  return kernels().block_values(p, by_example, Scratch<>(kernels().block_values_scratch(p)).get());
 }
 
 bool csr_values(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr, Address indices,
                 Address x, Address flow, Address out, bool by_example, int threads) {
   const ProductGradient p = gradient(outputs, outputs, columns, batch, entries, index_bytes, indptr, indices, 0, x,
                                      flow, out, threads);
-  return kernels().csr_values(p, by_example, scratch(kernels().csr_values_scratch(p)).get());
+  return kernels().csr_values(p, by_example, Scratch<>(kernels().csr_values_scratch(p)).get());
 }
 
 // A convolution or one of its gradients. `sizes` is the shape in the order of Geometry; what the kernel does not read
@@ -105,7 +89,7 @@ bool conv(Size outputs, const std::vector<Size>& sizes, Size entries, int index_
                       relu,
                       at<float>(out),
                       threads};
-  return (kernels().*kernel)(c, scratch(kernels().conv_scratch(c)).get());
+  return (kernels().*kernel)(c, Scratch<>(kernels().conv_scratch(c)).get());
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ void normalize(const Attention& a, std::int64_t row, std::int64_t head, float to
   a.totals[row * a.scores.heads + head] = total;
 }
 
-template <Score form, class Index>
+template <Score form, class X, class Index>
 void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
   const std::int64_t heads = a.scores.heads, features = a.scores.features;
   const auto* indices = static_cast<const Index*>(a.graph.indices);
@@ -55,7 +55,7 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
   for (std::int64_t e = s.begin; e < s.end; e += kChunk) {
     const Chunk<Index> chunk{indices + e, e, static_cast<int>(smaller<std::int64_t>(s.end - e, kChunk)),
                              a.graph.entries - e};
-    raw_scores<form>(a.scores, s.row, g, chunk, held);
+    raw_scores<form, X>(a.scores, s.row, g, chunk, held);
     pad(held, chunk.count, g.slots, kLeast);
     Lanes highest = Lanes{} + kLeast;
     each_vector(chunk.count, g.slots, [&](int i) GOSSAMER_LAMBDA {
@@ -79,9 +79,10 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
     total = total * correction + fold<kLanes>(added, g.slots, [](Lanes x, Lanes y) { return x + y; });
     if (a.scores.dropped)
       for (int c = 0; c < chunk.count; ++c) drop(a.scores, e + c, g, held + c * g.slots);
+    if (a.values_scale) scale_entries(a.values_scale, g, chunk, held);
     store<kLanes>(factor, correction);
-    WeightedSum<Index>{out,   factor, held, a.values + g.first * features, heads * features, features, g, chunk}
-        .template columns<kLanes>(0);
+    const X* values = static_cast<const X*>(a.values) + g.first * features;
+    WeightedSum<X, Index>{out, factor, held, values, heads * features, features, g, chunk}.template columns<kLanes>(0);
   }
   float tops[kLanes], totals[kLanes];
   store<kLanes>(tops, top);
@@ -102,10 +103,12 @@ void attend(const Attention& a, const Stretch& s, const Left& left, Group g) {
   }
 }
 
-template <Score form, class Index>
+template <Score form, class X>
 void piece(const Attention& a, Place from, Place to, const Left& left) {
   each_stretch(a.graph, from, to, [&](const Stretch& s) {
-    each_group(a.scores.heads, [&](Group g) { attend<form, Index>(a, s, left, g); });
+    each_group(a.scores.heads, [&](Group g) {
+      a.graph.index_bytes == 4 ? attend<form, X, std::int32_t>(a, s, left, g) : attend<form, X, std::int64_t>(a, s, left, g);
+    });
   });
 }
 
@@ -137,18 +140,17 @@ std::size_t attention_scratch(const Attention& a) {
 bool attention(const Attention& a, float* scratch) {
   const auto run = [&](std::int64_t i, Place from, Place to) {
     const Left to_left = left(a, scratch, i);
-    const bool narrow = a.graph.index_bytes == 4;
-    switch (a.scores.form) {
-      case Score::additive:
-        return narrow ? piece<Score::additive, std::int32_t>(a, from, to, to_left)
-                      : piece<Score::additive, std::int64_t>(a, from, to, to_left);
-      case Score::dot:
-        return narrow ? piece<Score::dot, std::int32_t>(a, from, to, to_left)
-                      : piece<Score::dot, std::int64_t>(a, from, to, to_left);
-      case Score::mixed:
-        return narrow ? piece<Score::mixed, std::int32_t>(a, from, to, to_left)
-                      : piece<Score::mixed, std::int64_t>(a, from, to, to_left);
-    }
+    with_element(a.element, a.values, [&](const auto* values) {
+      using X = std::decay_t<decltype(*values)>;
+      switch (a.scores.form) {
+        case Score::additive:
+          return piece<Score::additive, X>(a, from, to, to_left);
+        case Score::dot:
+          return piece<Score::dot, X>(a, from, to, to_left);
+        case Score::mixed:
+          return piece<Score::mixed, X>(a, from, to, to_left);
+      }
+    });
   };
   return run_pieces(a.graph, piece_steps(a.scores.heads * a.scores.features), a.threads, run,
                     [&](std::int64_t i, const Stretch& s) {

@@ -1,7 +1,8 @@
 // The gradient of attention: weights are computed again from the scores and each target's norm, nothing is stored.
 //
 // With weights w of a target i, dropped by d, and the gradient g of its result: the value of source j receives w d g, and
-// the score w (d (g · value) - inner), where inner = Σ w d (g · value) is g · result. Walking the transposed graph, one
+// the score w (d (g · value) - inner), where inner = Σ w d (g · value) is g · result. Norm, inner and additive score of a
+// target are laid side by side first, so that an entry finds them in one place. Walking the transposed graph, one
 // gather of g serves both; what a score receives is noted at its place in the graph itself, one number a head, for the sums
 // over targets that follow.
 #include "heads.hpp"
@@ -12,10 +13,30 @@ namespace {
 
 typedef vec<kLanes> Lanes;
 
+constexpr std::int64_t kRows = 1024;  // a piece of work where targets are prepared
+
 std::int64_t left_size(const AttentionBack& a) { return a.scores.heads * (a.scores.features + 1); }
 
+// What an entry asks of its target: (columns, 3, heads), the norm, inner, and the additive score.
+void prepare(const AttentionBack& a, float* targets) {
+  const std::int64_t heads = a.scores.heads, features = a.scores.features;
+#pragma omp parallel num_threads(a.threads) if (a.threads > 1 && a.graph.columns > kRows)
+  {
+    const FlushSubnormals flush;
+#pragma omp for schedule(static, kRows)
+    for (std::int64_t i = 0; i < a.graph.columns; ++i)
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const std::int64_t at = i * heads + h;
+        float* target = targets + 3 * i * heads + h;
+        target[0] = a.norms[at];
+        target[heads] = dot(a.result + at * features, a.grad + at * features, features);
+        target[2 * heads] = a.scores.form == Score::additive ? static_cast<const float*>(a.scores.far)[at] : 0.0f;
+      }
+  }
+}
+
 template <Score form, class Index>
-void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
+void attend(const AttentionBack& a, const Stretch& s, const float* targets, float* carry, Group g) {
   const std::int64_t heads = a.scores.heads, features = a.scores.features, width = heads * features;
   const auto* indices = static_cast<const Index*>(a.graph.indices);
   const auto* edge = static_cast<const Index*>(a.edge);
@@ -31,21 +52,27 @@ void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
   for (std::int64_t e = s.begin; e < s.end; e += kChunk) {
     const Chunk<Index> chunk{indices + e, e, static_cast<int>(smaller<std::int64_t>(s.end - e, kChunk)),
                              a.graph.entries - e};
-    raw_scores<form>(a.scores, s.row, g, chunk, scores);
-    pick(a.norms, heads, g, chunk, norms);
-    pick(a.inner, heads, g, chunk, inners);
-    for (int c = 0; c < chunk.count; ++c) {
-      const float* grad = a.grad + static_cast<std::int64_t>(chunk.indices[c]) * width + g.first * features;
-      if (c + kFetch < chunk.left) {
-        const float* next = a.grad + static_cast<std::int64_t>(chunk.indices[c + kFetch]) * width + g.first * features;
-        for (std::int64_t f = 0; f < g.count * features; f += 16) __builtin_prefetch(next + f);
-      }
-      for (int h = 0; h < g.count; ++h) flows[c * g.slots + h] = dot(grad + h * features, values + h * features, features);
-      if (a.scores.dropped) {
+    const float* facts = targets + g.first;
+    if constexpr (form == Score::additive) {
+      pick(facts + 2 * heads, 3 * heads, g, chunk, scores);
+    } else {
+      raw_scores<form, float>(a.scores, s.row, g, chunk, scores);
+    }
+    pick(facts, 3 * heads, g, chunk, norms);
+    pick(facts + heads, 3 * heads, g, chunk, inners);
+    const auto product = [&](int, int h, std::int64_t f, auto lanes, const float* grad) GOSSAMER_LAMBDA {
+      constexpr int W = decltype(lanes)::value;
+      return load<W>(grad) * load<W>(values + h * features + f);
+    };
+    sum_rows(g, chunk, a.grad + g.first * features, width, features, product, flows);
+    for (int c = 0; c < chunk.count; ++c)
+      if (c + kAhead<float> < chunk.left)
+        __builtin_prefetch(a.score_grad + static_cast<std::int64_t>(edge[e + c + kAhead<float>]) * heads + g.first, 1);
+    if (a.scores.dropped)
+      for (int c = 0; c < chunk.count; ++c) {
         for (int h = 0; h < g.count; ++h) keeps[c * g.slots + h] = 1.0f;
         drop(a.scores, edge[e + c], g, keeps + c * g.slots);
       }
-    }
     pad(scores, chunk.count, g.slots, -__builtin_inff());
     pad(norms, chunk.count, g.slots, 0.0f);
     pad(inners, chunk.count, g.slots, 0.0f);
@@ -66,7 +93,7 @@ void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
     for (int c = 0; c < chunk.count; ++c)
       for (int h = 0; h < g.count; ++h)
         a.score_grad[static_cast<std::int64_t>(edge[e + c]) * heads + g.first + h] = flows[c * g.slots + h];
-    WeightedSum<Index>{out, ones, scores, a.grad + g.first * features, width, features, g, chunk}
+    WeightedSum<float, Index>{out, ones, scores, a.grad + g.first * features, width, features, g, chunk}
         .template columns<kLanes>(0);
   }
   if (a.near_grad) {
@@ -77,10 +104,13 @@ void attend(const AttentionBack& a, const Stretch& s, float* carry, Group g) {
   }
 }
 
-template <Score form, class Index>
-void piece(const AttentionBack& a, Place from, Place to, float* carry) {
+template <Score form>
+void piece(const AttentionBack& a, Place from, Place to, const float* targets, float* carry) {
   each_stretch(a.graph, from, to, [&](const Stretch& s) {
-    each_group(a.scores.heads, [&](Group g) { attend<form, Index>(a, s, carry, g); });
+    each_group(a.scores.heads, [&](Group g) {
+      a.graph.index_bytes == 4 ? attend<form, std::int32_t>(a, s, targets, carry, g)
+                               : attend<form, std::int64_t>(a, s, targets, carry, g);
+    });
   });
 }
 
@@ -88,24 +118,22 @@ void piece(const AttentionBack& a, Place from, Place to, float* carry) {
 
 std::size_t attention_back_scratch(const AttentionBack& a) {
   const std::int64_t pieces = piece_count(a.graph, piece_steps(a.scores.heads * a.scores.features));
-  return static_cast<std::size_t>(pieces * left_size(a));
+  return static_cast<std::size_t>(pieces * left_size(a) + 3 * a.graph.columns * a.scores.heads);
 }
 
 bool attention_back(const AttentionBack& a, float* scratch) {
   const std::int64_t width = a.scores.heads * a.scores.features;
+  float* targets = scratch + piece_count(a.graph, piece_steps(width)) * left_size(a);
+  prepare(a, targets);
   const auto run = [&](std::int64_t i, Place from, Place to) {
     float* carry = scratch + i * left_size(a);
-    const bool narrow = a.graph.index_bytes == 4;
     switch (a.scores.form) {
       case Score::additive:
-        return narrow ? piece<Score::additive, std::int32_t>(a, from, to, carry)
-                      : piece<Score::additive, std::int64_t>(a, from, to, carry);
+        return piece<Score::additive>(a, from, to, targets, carry);
       case Score::dot:
-        return narrow ? piece<Score::dot, std::int32_t>(a, from, to, carry)
-                      : piece<Score::dot, std::int64_t>(a, from, to, carry);
+        return piece<Score::dot>(a, from, to, targets, carry);
       case Score::mixed:
-        return narrow ? piece<Score::mixed, std::int32_t>(a, from, to, carry)
-                      : piece<Score::mixed, std::int64_t>(a, from, to, carry);
+        return piece<Score::mixed>(a, from, to, targets, carry);
     }
   };
   return run_pieces(a.graph, piece_steps(width), a.threads, run, [&](std::int64_t i, const Stretch& s) {

@@ -85,6 +85,15 @@ GOSSAMER_INLINE vec<W> widen(const std::int8_t* from) {
   }
 }
 
+// Entries between a fetch and its use; the fewer bytes a row has, the sooner it is needed.
+template <class X>
+constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
+
+// Asks for `bytes` from `from` on, which will be read soon.
+GOSSAMER_INLINE void fetch(const void* from, std::int64_t bytes) {
+  for (std::int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(static_cast<const char*>(from) + line);
+}
+
 // Calls `with(pointer)` with `x` as what it holds.
 template <class Call>
 GOSSAMER_INLINE auto with_element(Element element, const void* x, Call with) {

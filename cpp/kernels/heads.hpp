@@ -5,6 +5,7 @@
 #pragma once
 
 #include "columns.hpp"
+#include "elements.hpp"
 #include "neighbours.hpp"
 #include "softmax.hpp"
 
@@ -12,7 +13,6 @@ namespace gossamer::GOSSAMER_ISA {
 
 constexpr int kChunk = 32;  // entries whose scores are held at a time
 constexpr int kHeld = kChunk * kLanes;
-constexpr int kFetch = 12;  // entries between a fetch and its use
 
 // Heads that are computed together.
 struct Group {
@@ -56,49 +56,104 @@ GOSSAMER_INLINE vec<W> leaky(vec<W> z, float slope) {
   return z > 0 ? z : z * slope;
 }
 
-// Σ term(f) over `features` columns, where term gives vectors of W columns from f on.
+// Adds the parts of N numbers, W lanes each, and returns the N sums, over and over. Each step halves what is left of a
+// number, and lays two vectors side by side as long as there are two.
+template <int W, int by, int... lane>
+GOSSAMER_INLINE vec<W> halved(vec<W> a, vec<W> b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a, b, (lane / by * 2 * by + lane % by)...) +
+         __builtin_shufflevector(a, b, (lane / by * 2 * by + lane % by + by)...);
+}
+
+template <int W, int N = W, int by = W / 2>
+GOSSAMER_INLINE vec<W> lane_sums(vec<W> (&parts)[N]) {
+  constexpr std::make_integer_sequence<int, W> lanes;
+  vec<W> half[N > 1 ? N / 2 : 1];
+  GOSSAMER_UNROLL
+  for (int i = 0; i < (N > 1 ? N / 2 : 1); ++i)
+    half[i] = halved<W, by>(parts[N > 1 ? 2 * i : 0], parts[N > 1 ? 2 * i + 1 : 0], lanes);
+  if constexpr (by > 1) {
+    return lane_sums<W, (N > 1 ? N / 2 : 1), by / 2>(half);
+  } else {
+    return half[0];
+  }
+}
+
+// Fills `part` (W) with the parts of Σ term(f) over `features` columns, where term gives vectors of columns from f on.
 template <int W, class Term>
-GOSSAMER_INLINE float sum_columns(std::int64_t features, const Term& term) {
+GOSSAMER_INLINE void sum_parts(std::int64_t features, const Term& term, float* part) {
+  vec<W> sum{};
   std::int64_t f = 0;
-  float out = 0.0f;
-  if (features >= W) {
-    vec<W> sum{};
-    for (; f + W <= features; f += W) sum += term(f, std::integral_constant<int, W>{});
-    out = lane_sum<W>(sum);
-  }
-  if constexpr (W > 1) {
-    if (f < features)
-      out += sum_columns<(W > 4 ? W / 2 : 1)>(features - f, [&](std::int64_t g, auto width) { return term(f + g, width); });
-  }
-  return out;
+  for (; f + W <= features; f += W) sum += term(f, std::integral_constant<int, W>{});
+  store<W>(part, sum);
+  for (; W > 4 && f + 4 <= features; f += 4)
+    store<4>(part, load<4>(part) + term(f, std::integral_constant<int, 4>{}));
+  for (; f < features; ++f) *part += term(f, std::integral_constant<int, 1>{});
 }
 
 GOSSAMER_INLINE float dot(const float* a, const float* b, std::int64_t features) {
-  return sum_columns<kLanes>(features, [&](std::int64_t f, auto width) {
+  float part[kLanes];
+  const auto product = [&](std::int64_t f, auto width) GOSSAMER_LAMBDA {
     return load<decltype(width)::value>(a + f) * load<decltype(width)::value>(b + f);
-  });
+  };
+  sum_parts<kLanes>(features, product, part);
+  return lane_sum<kLanes>(load<kLanes>(part));
+}
+
+// Fills `to` (count, slots) with Σ_f term(entry, head, f) over the columns of a head, for the rows that entries pick;
+// term gets the place of the row's columns too, and gives a vector of them.
+template <class Index, class X, class Term>
+GOSSAMER_INLINE void sum_rows(Group g, const Chunk<Index>& chunk, const X* rows, std::int64_t stride, std::int64_t features,
+                              const Term& term, float* to) {
+  const auto bytes = g.count * features * static_cast<std::int64_t>(sizeof(X));
+  alignas(64) float parts[kLanes * kLanes];
+  for (int i = 0; i < chunk.count * g.slots; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int c = (i + lane) / g.slots, h = (i + lane) % g.slots;
+      if (c >= chunk.count || h >= g.count) {
+        store<kLanes>(parts + lane * kLanes, vec<kLanes>{});
+        continue;
+      }
+      if (h == 0 && c + kAhead<X> < chunk.left)
+        fetch(rows + static_cast<std::int64_t>(chunk.indices[c + kAhead<X>]) * stride, bytes);
+      const X* row = rows + static_cast<std::int64_t>(chunk.indices[c]) * stride + h * features;
+      sum_parts<kLanes>(
+          features, [&](std::int64_t f, auto width) GOSSAMER_LAMBDA { return term(c, h, f, width, row + f); },
+          parts + lane * kLanes);
+    }
+    vec<kLanes> all[kLanes];
+    GOSSAMER_UNROLL
+    for (int lane = 0; lane < kLanes; ++lane) all[lane] = load<kLanes>(parts + lane * kLanes);
+    store<kLanes>(to + i, lane_sums<kLanes>(all));
+  }
 }
 
 // Copies `count` numbers of each entry, which fill `slots` places: all of them where `count` is a constant.
 template <class Index>
-GOSSAMER_INLINE void pick_some(const float* from, std::int64_t heads, int count, int slots, const Chunk<Index>& chunk,
+GOSSAMER_INLINE void pick_some(const float* from, std::int64_t stride, int count, int slots, const Chunk<Index>& chunk,
                                float* to) {
   for (int c = 0; c < chunk.count; ++c) {
-    if (c + kFetch < chunk.left)
-      __builtin_prefetch(from + static_cast<std::int64_t>(chunk.indices[c + kFetch]) * heads);
-    const float* numbers = from + static_cast<std::int64_t>(chunk.indices[c]) * heads;
+    if (c + kAhead<float> < chunk.left)
+      __builtin_prefetch(from + static_cast<std::int64_t>(chunk.indices[c + kAhead<float>]) * stride);
+    const float* numbers = from + static_cast<std::int64_t>(chunk.indices[c]) * stride;
     for (int h = 0; h < count; ++h) to[c * slots + h] = numbers[h];
   }
 }
 
-// Copies what heads of a group have at each entry: numbers (nodes, heads) to (count, slots).
+// Copies what heads of a group have at each entry: numbers of the first head, `stride` apart between nodes, to
+// (count, slots).
 template <class Index>
-GOSSAMER_INLINE void pick(const float* numbers, std::int64_t heads, Group g, const Chunk<Index>& chunk, float* to) {
-  const float* from = numbers + g.first;
-  if (g.count == 1) return pick_some(from, heads, 1, 1, chunk, to);
-  if (g.count == 4) return pick_some(from, heads, 4, 4, chunk, to);
-  if (g.count == 8) return pick_some(from, heads, 8, 8, chunk, to);
-  pick_some(from, heads, g.count, g.slots, chunk, to);
+GOSSAMER_INLINE void pick(const float* from, std::int64_t stride, Group g, const Chunk<Index>& chunk, float* to) {
+  if (g.count == 1) return pick_some(from, stride, 1, 1, chunk, to);
+  if (g.count == 4) return pick_some(from, stride, 4, 4, chunk, to);
+  if (g.count == 8) return pick_some(from, stride, 8, 8, chunk, to);
+  pick_some(from, stride, g.count, g.slots, chunk, to);
+}
+
+// Multiplies the numbers of each entry, (count, slots), by the factor of the row it picks.
+template <class Index>
+GOSSAMER_INLINE void scale_entries(const float* factors, Group g, const Chunk<Index>& chunk, float* numbers) {
+  for (int c = 0; c < chunk.count; ++c)
+    for (int h = 0; h < g.count; ++h) numbers[c * g.slots + h] *= factors[chunk.indices[c]];
 }
 
 // Returns the numbers of a group's heads, over and over.
@@ -109,28 +164,32 @@ GOSSAMER_INLINE vec<kLanes> tiled(const float* numbers, Group g) {
 }
 
 // Scores of a chunk's entries in row `row`, (count, slots); of additive ones only what the entry brings. Slots without a
-// head keep what they hold, which must be a number.
-template <Score form, class Index>
+// head keep or get a number.
+template <Score form, class X, class Index>
 GOSSAMER_INLINE void raw_scores(const Scores& s, std::int64_t row, Group g, const Chunk<Index>& chunk, float* to) {
   if constexpr (form == Score::additive) {
     static_cast<void>(row);
-    pick(s.far, s.heads, g, chunk, to);
+    pick(static_cast<const float*>(s.far) + g.first, s.heads, g, chunk, to);
   } else {
-    for (int c = 0; c < chunk.count; ++c) {
-      const std::int64_t other = static_cast<std::int64_t>(chunk.indices[c]);
-      for (int h = 0; h < g.count; ++h) {
-        const float* near = s.near + (row * s.heads + g.first + h) * s.features;
-        const float* far = s.far + (other * s.heads + g.first + h) * s.features;
-        if constexpr (form == Score::dot) {
-          to[c * g.slots + h] = s.scale * dot(near, far, s.features);
-        } else {
-          const float* mix = s.mix + (g.first + h) * s.features;
-          to[c * g.slots + h] = sum_columns<kLanes>(s.features, [&](std::int64_t f, auto width) {
-            constexpr int W = decltype(width)::value;
-            return load<W>(mix + f) * leaky<W>(load<W>(near + f) + load<W>(far + f), s.slope);
-          });
-        }
-      }
+    const std::int64_t features = s.features, width = s.heads * features, first = g.first * features;
+    const float* near = s.near + row * width + first;
+    const X* far = static_cast<const X*>(s.far) + first;
+    if constexpr (form == Score::dot) {
+      const auto product = [&](int, int h, std::int64_t f, auto lanes, const X* other) GOSSAMER_LAMBDA {
+        constexpr int W = decltype(lanes)::value;
+        return s.scale * load<W>(near + h * features + f) * widen<W>(other);
+      };
+      sum_rows(g, chunk, far, width, features, product, to);
+      if (s.far_scale) scale_entries(s.far_scale, g, chunk, to);
+    } else {
+      const float* mix = s.mix + first;
+      const auto bend = [&](int c, int h, std::int64_t f, auto lanes, const X* other) GOSSAMER_LAMBDA {
+        constexpr int W = decltype(lanes)::value;
+        const float scale = s.far_scale ? s.far_scale[chunk.indices[c]] : 1.0f;
+        return load<W>(mix + h * features + f) *
+               leaky<W>(load<W>(near + h * features + f) + scale * widen<W>(other), s.slope);
+      };
+      sum_rows(g, chunk, far, width, features, bend, to);
     }
   }
 }
@@ -148,12 +207,12 @@ GOSSAMER_INLINE void drop(const Scores& s, std::int64_t entry, Group g, float* w
 }
 
 // out[h, f] = factor[h] · out[h, f] + Σ_c weights[c, h] · rows[indices[c], h, f] for the heads of a group: see `run`.
-template <class Index>
+template <class X, class Index>
 struct WeightedSum {
   float* out;           // of the group's first head
   const float* factor;  // (slots)
   const float* weights;  // (count, slots)
-  const float* rows;    // of the group's first head
+  const X* rows;        // of the group's first head
   std::int64_t stride;  // between rows
   std::int64_t features;
   Group group;
@@ -194,7 +253,7 @@ struct WeightedSum {
 
     template <int, int N>
     bool run(const Block&) const {
-      const float* rows = sum.rows;
+      const X* rows = sum.rows;
       const std::int64_t stride = sum.stride;
       const int slots = sum.group.slots, count = sum.chunk.count;
       std::int64_t place[N];
@@ -207,15 +266,16 @@ struct WeightedSum {
         out[k] = load<W>(sum.out + place[k]) * sum.factor[head[k]];
       }
       for (int c = 0; c < count; ++c) {
-        if (c + kFetch < sum.chunk.left) {
-          const float* next = rows + static_cast<std::int64_t>(sum.chunk.indices[c + kFetch]) * stride;
+        if (c + kAhead<X> < sum.chunk.left) {
+          const X* next = rows + static_cast<std::int64_t>(sum.chunk.indices[c + kAhead<X>]) * stride;
           GOSSAMER_UNROLL
-          for (int k = 0; k < N; ++k) __builtin_prefetch(next + place[k]);
+          for (int k = 0; k < N; ++k)
+            if (k * W * sizeof(X) % 64 == 0) __builtin_prefetch(next + place[k]);
         }
-        const float* from = rows + static_cast<std::int64_t>(sum.chunk.indices[c]) * stride;
+        const X* from = rows + static_cast<std::int64_t>(sum.chunk.indices[c]) * stride;
         const float* weights = sum.weights + c * slots;
         GOSSAMER_UNROLL
-        for (int k = 0; k < N; ++k) out[k] += weights[head[k]] * load<W>(from + place[k]);
+        for (int k = 0; k < N; ++k) out[k] += weights[head[k]] * widen<W>(from + place[k]);
       }
       GOSSAMER_UNROLL
       for (int k = 0; k < N; ++k) store<W>(sum.out + place[k], out[k]);

@@ -11,9 +11,6 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-// Entries between a fetch and its use; the fewer bytes a row has, the sooner it is needed.
-template <class X>
-constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
 constexpr int kMost = kRegisters / 4;
 constexpr float kLeast = -__builtin_inff();
 
@@ -49,9 +46,8 @@ struct Largest {
       for (std::int64_t e = s.begin; e < s.end; ++e) {
         if (e < fetchable) {
           const std::int64_t ahead = indices[e + kAhead<X>];
-          const char* next = reinterpret_cast<const char*>(base + ahead * features);
           if (factors) __builtin_prefetch(factors + ahead);
-          for (int line = 0; line < N * W * static_cast<int>(sizeof(X)); line += 64) __builtin_prefetch(next + line);
+          fetch(base + ahead * features, N * W * static_cast<std::int64_t>(sizeof(X)));
         }
         const X* source = base + static_cast<std::int64_t>(indices[e]) * features;
         const float factor = factors ? factors[indices[e]] : 1.0f;

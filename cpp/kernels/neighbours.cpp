@@ -18,6 +18,9 @@ std::size_t attention_back_scratch(const AttentionBack&);
 bool attention_back(const AttentionBack&, float*);
 std::size_t leaky_sum_scratch(const LeakySum&);
 bool leaky_sum(const LeakySum&, float*);
+void head_dots(const HeadDots&);
+std::size_t head_dots_back_scratch(const HeadDotsBack&);
+void head_dots_back(const HeadDotsBack&, float*);
 
 extern const NeighbourKernels neighbours;
 const NeighbourKernels neighbours{GOSSAMER_TEXT(GOSSAMER_ISA),
@@ -32,6 +35,9 @@ const NeighbourKernels neighbours{GOSSAMER_TEXT(GOSSAMER_ISA),
                                   attention_back_scratch,
                                   attention_back,
                                   leaky_sum_scratch,
-                                  leaky_sum};
+                                  leaky_sum,
+                                  head_dots,
+                                  head_dots_back_scratch,
+                                  head_dots_back};
 
 }  // namespace gossamer::GOSSAMER_ISA

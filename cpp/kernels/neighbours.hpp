@@ -64,7 +64,8 @@ struct Scores {
   std::int64_t heads;
   std::int64_t features;  // of one head
   const float* near;      // (rows, heads) for additive, else (rows, heads, features)
-  const float* far;       // (columns, heads) for additive, else (columns, heads, features)
+  const void* far;        // (columns, heads) float32 for additive, else (columns, heads, features)
+  const float* far_scale; // (columns) what rows of `far` are multiplied by, or null: ones
   const float* mix;       // (heads, features) for mixed
   float slope;            // of leaky below zero
   float scale;            // for dot
@@ -77,8 +78,10 @@ struct Scores {
 struct Attention {
   Pattern graph;
   Scores scores;
-  const float* values;  // (columns, heads, features)
-  float* out;           // (rows, heads, features)
+  Element element;            // of `values`, and of `far` where it has features
+  const void* values;         // (columns, heads, features)
+  const float* values_scale;  // (columns) what rows of `values` are multiplied by, or null: ones
+  float* out;                 // (rows, heads, features)
   float* tops;          // (rows, heads): the largest score
   float* totals;        // (rows, heads): the sum of exponentials of score - top, 0 where there are no entries
   int threads;
@@ -87,11 +90,11 @@ struct Attention {
 // The gradient of attention, over the transposed graph: a row is a source j, an index a target i.
 struct AttentionBack {
   Pattern graph;
-  Scores scores;        // near and far have changed places: near (rows = sources), far (columns = targets)
+  Scores scores;        // near and far have changed places: near (rows = sources), far (columns = targets), float32
   const void* edge;     // (entries) place of each entry in the graph itself, as wide as an index
   const float* values;  // (rows, heads, features)
   const float* norms;   // (columns, heads): top + log(total) of each target
-  const float* inner;   // (columns, heads): gradient . result of each target
+  const float* result;  // (columns, heads, features)
   const float* grad;    // (columns, heads, features): of the result
   float* out;           // (rows, heads, features): gradient of the values
   float* near_grad;     // (rows, heads) for additive: gradient of near; else null
@@ -116,6 +119,32 @@ struct LeakySum {
   int threads;
 };
 
+// out[k, n, h] = x[n, h] . vectors[k, h]; see head_dots.cpp.
+struct HeadDots {
+  std::int64_t nodes;
+  std::int64_t heads;
+  std::int64_t features;  // of one head
+  std::int64_t count;
+  const float* x;        // (nodes, heads, features)
+  const float* vectors;  // (count, heads, features)
+  float* out;            // (count, nodes, heads)
+  int threads;
+};
+
+// x_grad[n, h] = sum over k of grad[k, n, h] * vectors[k, h], and vectors_grad[k, h] = sum over n of grad[k, n, h] * x[n, h].
+struct HeadDotsBack {
+  std::int64_t nodes;
+  std::int64_t heads;
+  std::int64_t features;
+  std::int64_t count;
+  const float* x;        // (nodes, heads, features)
+  const float* vectors;  // (count, heads, features)
+  const float* grad;     // (count, nodes, heads)
+  float* x_grad;         // (nodes, heads, features)
+  float* vectors_grad;   // (count, heads, features)
+  int threads;
+};
+
 // The kernels of one instruction set. `..._scratch` says how many floats the caller lends.
 struct NeighbourKernels {
   const char* name;
@@ -131,6 +160,9 @@ struct NeighbourKernels {
   bool (*attention_back)(const AttentionBack&, float* scratch);
   std::size_t (*leaky_sum_scratch)(const LeakySum&);
   bool (*leaky_sum)(const LeakySum&, float* scratch);
+  void (*head_dots)(const HeadDots&);
+  std::size_t (*head_dots_back_scratch)(const HeadDotsBack&);
+  void (*head_dots_back)(const HeadDotsBack&, float* scratch);
 };
 
 }  // namespace gossamer

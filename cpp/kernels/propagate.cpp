@@ -15,9 +15,6 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-// Entries between a fetch and its use; the fewer bytes a row has, the sooner it is needed.
-template <class X>
-constexpr int kAhead = sizeof(X) == 4 ? 12 : sizeof(X) == 2 ? 20 : 32;
 constexpr int kMost = kRegisters / 2;
 
 constexpr std::int64_t kStreamed = std::int64_t{1} << 25;  // bytes of output beyond which no cache holds it anyway
@@ -89,9 +86,8 @@ struct Rows {
       for (std::int64_t e = s.begin; e < s.end; ++e) {
         if (e < fetchable) {
           const std::int64_t ahead = indices[e + kAhead<X>];
-          const char* next = reinterpret_cast<const char*>(base + ahead * features);
           if (factors) __builtin_prefetch(factors + ahead);
-          for (int line = 0; line < N * W * static_cast<int>(sizeof(X)); line += 64) __builtin_prefetch(next + line);
+          fetch(base + ahead * features, N * W * static_cast<std::int64_t>(sizeof(X)));
         }
         const X* source = base + static_cast<std::int64_t>(indices[e]) * features;
         const float factor = factors ? factors[indices[e]] : 1.0f;

@@ -30,6 +30,9 @@ struct Stream {
 
   GOSSAMER_ALWAYS std::uint64_t next() { return mix(state += kGolden); }
 
+  // Passes over `count` numbers.
+  GOSSAMER_ALWAYS void skip(std::int64_t count) { state += kGolden * static_cast<std::uint64_t>(count); }
+
   // Returns a multiple of 2^-53 in [0, 1).
   GOSSAMER_ALWAYS double uniform() { return static_cast<double>(static_cast<std::int64_t>(next() >> 11)) * 0x1p-53; }
 

@@ -2,10 +2,13 @@
 // compositionality", NeurIPS 2013, with walks for sentences.
 //
 // For every node of a walk a distance up to `window` is drawn, and every node within it is trained to predict that node
-// (1) and not `negatives` nodes drawn from the noise (0), each by one step of gradient descent on the logistic loss of
-// the dot products. A noise node that is the predicted one does nothing. Dot products of a pair are taken together,
-// before its updates, eight at most; the rows of the next pair are drawn and fetched while this one is computed. The
-// learning rate falls in a straight line over the walks.
+// (1) and not `negatives` nodes drawn from the noise (0), by gradient descent on the logistic loss of the dot products.
+// A noise node that is the predicted one does nothing. The learning rate falls in a straight line over the walks.
+//
+// Noise is drawn once for the predicted node and serves all that predict it, and their steps are taken together, as in Ji
+// et al., "Parallelizing Word2Vec in shared and distributed memory", 2016: rows are read once a node instead of once a
+// pair, and stay in registers and caches. At most 16 nodes and 8 targets make a step, whose dot products come before its
+// updates; the rows of the next node are drawn and fetched while this one's pairs are computed.
 //
 // One thread gives the same bits every time. Several share the vectors without a lock (Niu et al., "Hogwild!", NeurIPS
 // 2011): an update may then be lost or see a mixture of old and new, and no two runs agree to the last bit. This is the
@@ -23,7 +26,8 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr int kTargets = 8;  // dot products taken together
+constexpr int kInputs = 16;  // of a step
+constexpr int kTargets = 8;
 
 // 1 / (1 + exp(-x)) to within 3e-7 of itself for |x| < 30, and within 1e-13 of 0 or 1 beyond.
 GOSSAMER_INLINE vec<kTargets> sigmoid(vec<kTargets> x) {
@@ -60,65 +64,63 @@ GOSSAMER_INLINE float sum_of(vec<W> v) {
   }
 }
 
-// One step for one input and T rows; `wanted` holds 1 or 0 for each, `rates` the learning rate or 0.
+// Distinct targets of a step, all in `contexts`; `wanted` holds 1 or 0 for each, `rates` the learning rate, twice where
+// the noise drew a node twice.
+struct Targets {
+  int count;
+  float* rows[kTargets];
+  float rates[kTargets];
+  float wanted[kTargets];
+};
+
+// The vectors that are trained in a step.
+struct Inputs {
+  int count;
+  float* rows[kInputs];
+};
+
 template <int T>
-void step(float* input, float* const* rows, vec<kTargets> wanted, vec<kTargets> rates, std::int64_t stride) {
-  vec<kLanes> sums[T] = {};
-  for (std::int64_t c = 0; c < stride; c += kLanes) {
-    const vec<kLanes> in = load<kLanes>(input + c);
-    GOSSAMER_UNROLL
-    for (int t = 0; t < T; ++t) sums[t] += in * load<kLanes>(rows[t] + c);
-  }
-  float dots[kTargets] = {};
-  GOSSAMER_UNROLL
-  for (int t = 0; t < T; ++t) dots[t] = sum_of<kLanes>(sums[t]);
-  float gains[kTargets];
-  store<kTargets>(gains, (wanted - sigmoid(load<kTargets>(dots))) * rates);
-  vec<kLanes> gain[T];
-  GOSSAMER_UNROLL
-  for (int t = 0; t < T; ++t) gain[t] = vec<kLanes>{} + gains[t];
-  for (std::int64_t c = 0; c < stride; c += kLanes) {
-    const vec<kLanes> in = load<kLanes>(input + c);
-    vec<kLanes> change{};
-    GOSSAMER_UNROLL
-    for (int t = 0; t < T; ++t) {  // rows may be the same one twice, so each is read after the last is written
-      const vec<kLanes> row = load<kLanes>(rows[t] + c);
-      change += gain[t] * row;
-      store<kLanes>(rows[t] + c, row + gain[t] * in);
+void step(const Inputs& inputs, const Targets& targets, std::int64_t stride) {
+  float gains[kInputs][kTargets];
+  for (int i = 0; i < inputs.count; ++i) {
+    vec<kLanes> sums[T] = {};
+    for (std::int64_t c = 0; c < stride; c += kLanes) {
+      const vec<kLanes> in = load<kLanes>(inputs.rows[i] + c);
+      GOSSAMER_UNROLL
+      for (int t = 0; t < T; ++t) sums[t] += in * load<kLanes>(targets.rows[t] + c);
     }
-    store<kLanes>(input + c, in + change);
+    float dots[kTargets] = {};
+    GOSSAMER_UNROLL
+    for (int t = 0; t < T; ++t) dots[t] = sum_of<kLanes>(sums[t]);
+    store<kTargets>(gains[i], (load<kTargets>(targets.wanted) - sigmoid(load<kTargets>(dots))) *
+                                  load<kTargets>(targets.rates));
+  }
+  for (std::int64_t c = 0; c < stride; c += kLanes) {
+    vec<kLanes> row[T], sum[T];
+    GOSSAMER_UNROLL
+    for (int t = 0; t < T; ++t) sum[t] = row[t] = load<kLanes>(targets.rows[t] + c);
+    for (int i = 0; i < inputs.count; ++i) {  // a node may be there twice, so each is read after the last is written
+      const vec<kLanes> in = load<kLanes>(inputs.rows[i] + c);
+      vec<kLanes> change{};
+      GOSSAMER_UNROLL
+      for (int t = 0; t < T; ++t) {
+        change += gains[i][t] * row[t];
+        sum[t] += gains[i][t] * in;
+      }
+      store<kLanes>(inputs.rows[i] + c, in + change);
+    }
+    GOSSAMER_UNROLL
+    for (int t = 0; t < T; ++t) store<kLanes>(targets.rows[t] + c, sum[t]);
   }
 }
 
 template <int T = kTargets>
-GOSSAMER_INLINE void steps_of(int count, float* input, float* const* rows, vec<kTargets> wanted, vec<kTargets> rates,
-                              std::int64_t stride) {
-  if constexpr (T > 1) {
-    if (count < T) return steps_of<T - 1>(count, input, rows, wanted, rates, stride);
+GOSSAMER_INLINE void step_of(const Inputs& inputs, const Targets& targets, std::int64_t stride) {
+  if constexpr (T > 0) {
+    if (targets.count < T) return step_of<T - 1>(inputs, targets, stride);
+    step<T>(inputs, targets, stride);
   }
-  step<T>(input, rows, wanted, rates, stride);
 }
-
-// The pairs of one walk in order: every node with those that its window reaches.
-struct Pairs {
-  const std::int32_t* nodes;
-  std::int64_t count;
-  std::int64_t window;
-  std::int64_t centre = -1;
-  std::int64_t other = 0;
-  std::int64_t end = 0;
-
-  GOSSAMER_INLINE bool next(Stream& random) {
-    for (;;) {
-      if (++other == centre) ++other;
-      if (other < end) return true;
-      if (++centre >= count) return false;
-      const std::int64_t reach = 1 + random.below(window);
-      other = larger<std::int64_t>(centre - reach, 0) - 1;
-      end = smaller(centre + reach + 1, count);
-    }
-  }
-};
 
 GOSSAMER_INLINE void fetch(const float* row, std::int64_t stride) {
   for (std::int64_t c = 0; c < stride; c += 16) __builtin_prefetch(row + c, 1);
@@ -131,31 +133,42 @@ GOSSAMER_INLINE std::int64_t draw_noise(const SkipGram& a, Stream& random) {
   return static_cast<std::int64_t>((bits & 0xFFFFFFFFu) < entry >> 32 ? place : entry & 0xFFFFFFFFu);
 }
 
-// Some targets of one pair, all in `contexts`: those from `first` on, of which number 0 is the predicted node.
-struct Targets {
-  int count;
-  float* rows[kTargets];
-  float rates[kTargets];
-  float wanted[kTargets];
-};
-
+// Draws the targets of a node from `first` on, of which number 0 is the node itself.
 GOSSAMER_INLINE void draw_targets(const SkipGram& a, Stream& random, std::int64_t node, std::int64_t first, float rate,
                                   Targets& out) {
-  const std::int64_t count = smaller<std::int64_t>(a.negatives + 1 - first, kTargets);
-  out.count = static_cast<int>(count);
+  const std::int64_t last = smaller<std::int64_t>(a.negatives + 1, first + kTargets);
+  out.count = 0;
   for (int t = 0; t < kTargets; ++t) out.rates[t] = out.wanted[t] = 0.0f;
-  for (std::int64_t t = 0; t < count; ++t) {
-    const bool real = first + t == 0;
-    const std::int64_t target = real ? node : draw_noise(a, random);
-    out.rows[t] = a.contexts + target * a.stride;
-    out.wanted[t] = real ? 1.0f : 0.0f;
-    out.rates[t] = real || target != node ? rate : 0.0f;
-    fetch(out.rows[t], a.stride);
+  for (std::int64_t t = first; t < last; ++t) {
+    const std::int64_t target = t == 0 ? node : draw_noise(a, random);
+    if (t > 0 && target == node) continue;
+    float* row = a.contexts + target * a.stride;
+    int place = 0;
+    while (place < out.count && out.rows[place] != row) ++place;
+    out.rates[place] += rate;
+    if (place < out.count) continue;
+    out.rows[out.count++] = row;
+    out.wanted[place] = t == 0 ? 1.0f : 0.0f;
+    fetch(row, a.stride);
   }
 }
 
-GOSSAMER_INLINE void apply(const SkipGram& a, float* input, const Targets& targets) {
-  steps_of(targets.count, input, targets.rows, load<kTargets>(targets.wanted), load<kTargets>(targets.rates), a.stride);
+// A node that is predicted by those of the walk in [first, last), itself left out.
+struct Centre {
+  std::int64_t first;
+  std::int64_t last;
+  Stream rest;  // gives the noise beyond the first targets
+  Targets targets;
+};
+
+GOSSAMER_INLINE void begin(const SkipGram& a, Stream& random, const std::int32_t* nodes, std::int64_t count,
+                           std::int64_t place, float rate, Centre& out) {
+  const std::int64_t reach = 1 + random.below(a.window);
+  out.first = larger<std::int64_t>(place - reach, 0);
+  out.last = smaller(place + reach + 1, count);
+  draw_targets(a, random, nodes[place], 0, rate, out.targets);
+  out.rest = random;
+  random.skip(larger<std::int64_t>(a.negatives + 1 - kTargets, 0));
 }
 
 bool train_walk(const SkipGram& a, std::int64_t w) {
@@ -172,20 +185,22 @@ bool train_walk(const SkipGram& a, std::int64_t w) {
   }
   const double progress = static_cast<double>(a.done + w) / static_cast<double>(a.total);
   const auto rate = static_cast<float>(a.rate + (a.final_rate - a.rate) * progress);
-  Pairs pairs{nodes, count, a.window};
-  Targets now, ahead;
-  bool more = pairs.next(random);
-  if (more) draw_targets(a, random, nodes[pairs.centre], 0, rate, ahead);
-  while (more) {
+  Centre now, ahead;
+  if (count > 0) begin(a, random, nodes, count, 0, rate, ahead);
+  for (std::int64_t place = 0; place < count; ++place) {
     now = ahead;
-    const std::int32_t centre = nodes[pairs.centre];
-    float* input = a.vectors + nodes[pairs.other] * a.stride;
-    more = pairs.next(random);
-    if (more) draw_targets(a, random, nodes[pairs.centre], 0, rate, ahead);
-    apply(a, input, now);
-    for (std::int64_t first = kTargets; first <= a.negatives; first += kTargets) {
-      draw_targets(a, random, centre, first, rate, now);
-      apply(a, input, now);
+    if (place + 1 < count) begin(a, random, nodes, count, place + 1, rate, ahead);
+    for (std::int64_t other = now.first; other < now.last;) {
+      Inputs inputs{0, {}};
+      for (; other < now.last && inputs.count < kInputs; ++other)
+        if (other != place) inputs.rows[inputs.count++] = a.vectors + nodes[other] * a.stride;
+      step_of(inputs, now.targets, a.stride);
+      Stream rest = now.rest;
+      for (std::int64_t first = kTargets; first <= a.negatives; first += kTargets) {
+        Targets more;
+        draw_targets(a, rest, nodes[place], first, rate, more);
+        step_of(inputs, more, a.stride);
+      }
     }
   }
   return true;

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,21 @@ _SIZES = {
 __all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "identity", "measure"]
 
 
+@runtime_checkable
+class _Coded(Protocol):
+    """A module whose weights are codes in its buffers."""
+
+    def weight_counts(self) -> tuple[int, int]:
+        """Returns how many weights there are, and how many of them are not zero."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """What a network takes.
 
     Attributes:
-        parameters: Weights that are stored, zeros included; a parameter shared by two modules counts once.
+        parameters: Weights that are stored, zeros included; a parameter shared by two modules counts once, and weights
+            that are stored as codes of a few bits count one by one.
         nonzeros: Those of them that are not zero.
         bytes: The state dict (parameters and persistent buffers) as `storage` stores it in a file; tensors
             that share memory count once.
@@ -197,6 +206,7 @@ def measure(
         for tensor in [*parameters, *model.buffers()]
         if tensor.layout == torch.strided
     }
+    coded = [module.weight_counts() for module in model.modules() if isinstance(module, _Coded)]
     timing = None
     if latency:
         with evaluating(model), torch.no_grad(), using_threads(threads):
@@ -205,8 +215,8 @@ def measure(
             else:
                 timing = interleaved({"model": lambda: model(*example)}, repeats=repeats, seconds=seconds)["model"]
     return Cost(
-        parameters=sum(parameter.numel() for parameter in parameters),
-        nonzeros=sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
+        parameters=sum(parameter.numel() for parameter in parameters) + sum(count for count, _ in coded),
+        nonzeros=sum(int(torch.count_nonzero(parameter)) for parameter in parameters) + sum(kept for _, kept in coded),
         bytes=sum(storage.stored_bytes(tensor) for tensor in distinct(model.state_dict()).values()),
         macs=profile.total,
         training_macs=training_macs,

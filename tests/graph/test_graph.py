@@ -125,6 +125,15 @@ def test_induced_as_pytorch_geometric_cuts_it(graph, data):
     assert torch.equal(graph.induced(mask).to_edge_index(), want)
 
 
+@given(graphs(), st.randoms())
+def test_induced_takes_any_order_and_sorts_its_edges(graph, random):
+    nodes = torch.tensor(random.sample(range(graph.num_nodes), random.randint(0, graph.num_nodes)), dtype=torch.int64)
+    part = graph.induced(nodes)
+    assert_close(part.adjacency.to_dense(), graph.adjacency.to_dense()[nodes][:, nodes])
+    target, source = part.to_edge_index().flip(0)
+    assert torch.equal(torch.argsort(target * graph.num_nodes + source, stable=True), torch.arange(part.num_edges))
+
+
 def test_induced_takes_everything_along():
     part = sample().induced(torch.tensor([2, 0]))
     assert part.ids.tolist() == ["c", "a"]

@@ -8,7 +8,7 @@ import torch
 from gossamer.kernels import native
 
 
-@pytest.fixture(params=["avx512", "avx2", "baseline"])
+@pytest.fixture(params=["avx512vnni", "avx512", "avx2", "baseline"])
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param not in native.instruction_sets():
         pytest.skip(f"no {request.param} kernels here")

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gossamer.errors import DataError, SettingError
-from gossamer.kernels import attend_additive, attend_dot, attend_mixed, native, transpose_csr
-from gossamer.kernels.attention import ATTENTION, ATTENTION_BACK, LEAKY_SUM, kept
+from gossamer.kernels import attend_additive, attend_dot, attend_mixed, native, quantize_rows, transpose_csr
+from gossamer.kernels.attention.forward import ATTENTION
+from gossamer.kernels.attention.gradients import ATTENTION_BACK, LEAKY_SUM
+from gossamer.kernels.attention.references import attention_reference, kept
 from tests.kernels.patterns import normal, patterns, power_law
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
@@ -109,6 +111,94 @@ def test_the_number_of_threads_changes_no_bit(isa, threads, form):
         assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
 
 
+def stored(form: str, parts: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The tensors of a form with what is gathered in `dtype`, and the scales that go with them."""
+    scales = {}
+    found = list(parts)
+    for place, name in ((1, "row_scale"),) if form == "mixed" else ((0, "row_scale"), (2, "key_scale")):
+        if name == "key_scale" and form != "dot":
+            continue
+        if dtype is torch.int8:
+            found[place], scales[name] = quantize_rows(parts[place])
+        else:
+            found[place] = parts[place].to(dtype)
+    return found, scales
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int8])
+def test_stored_features_give_what_their_float_values_give(shape, form, dtype):
+    for nodes, edges in ((30, 200), (100, 20_000)):
+        indptr, indices = power_law(nodes, edges)
+        parts, scales = stored(form, inputs(form, nodes, nodes, *shape), dtype)
+        mine = [part.clone().requires_grad_(part.is_floating_point()) for part in parts]
+        wide = [part.double() for part in parts]
+        for place, name in ((1 if form == "mixed" else 0, "row_scale"), (2, "key_scale")):
+            if name in scales:
+                wide[place] = wide[place] * scales[name][:, None, None]
+        reference = [part.requires_grad_() for part in wide]
+        got = FORMS[form](indptr, indices, *mine, **scales, dropout=0.3, seed=5)
+        assert got.dtype is torch.float32
+        expected = FORMS[form](indptr, indices, *reference, dropout=0.3, seed=5)
+        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
+        flow = normal(*got.shape, seed=9)
+        got.backward(flow)
+        expected.backward(flow.double())
+        for one, other in zip(mine, reference, strict=True):
+            if not one.is_floating_point():
+                assert one.grad is None
+                continue
+            assert one.grad.dtype is one.dtype
+            rounded = 2**-7 if one.dtype is torch.bfloat16 else 1e-4
+            scale = float(other.grad.abs().max()) + 1.0
+            torch.testing.assert_close(one.grad.double(), other.grad, rtol=rounded, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int8])
+def test_the_reference_reads_stored_features_too(form, dtype):
+    parts, scales = stored(form, inputs(form, 4, 3, 2, 5), dtype)
+    scores = {
+        "additive": (parts[1], parts[2], None, None, 0, 0.2, 1.0, 0, 0.0),
+        "dot": (parts[1], parts[2], scales.get("key_scale"), None, 1, 0.0, 5**-0.5, 0, 0.0),
+        "mixed": (parts[0], parts[1], scales.get("row_scale"), parts[2], 2, 0.2, 1.0, 0, 0.0),
+    }[form]
+    values = parts[1 if form == "mixed" else 0]
+    expected = attention_reference(INDPTR, INDICES, values, scales.get("row_scale"), *scores)[0]
+    torch.testing.assert_close(FORMS[form](INDPTR, INDICES, *parts, **scales), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("form", FORMS)
+def test_inputs_may_be_views_and_sizes_may_be_zero(form):
+    parts = inputs(form, 4, 3, 2, 6)
+    views = [torch.stack([part, part], -1)[..., 0] for part in parts]
+    assert not any(view.is_contiguous() for view in views)
+    assert torch.equal(FORMS[form](INDPTR, INDICES, *views), FORMS[form](INDPTR, INDICES, *parts))
+    for heads, features in ((0, 4), (2, 0)):
+        got = FORMS[form](INDPTR, INDICES, *inputs(form, 4, 3, heads, features))
+        assert got.shape == (4, heads, features)
+    empty = torch.zeros(1, dtype=torch.int64)
+    assert FORMS[form](empty, INDICES[:0], *inputs(form, 0, 3, 2, 4)).shape == (0, 2, 4)
+    assert not FORMS[form](torch.zeros(5, dtype=torch.int64), INDICES[:0], *inputs(form, 4, 0, 2, 4)).any()
+
+
+def test_what_is_wrong_with_stored_features_is_named():
+    values, target, source = torch.ones(3, 2, 5), torch.ones(4, 2), torch.ones(3, 2)
+    with pytest.raises(DataError, match="row_scale: is None, but values is int8; pass the scale of each row"):
+        attend_additive(INDPTR, INDICES, values.to(torch.int8), target, source)
+    with pytest.raises(DataError, match=r"row_scale: expected float32 of shape \(3,\), found float32 of shape \(2,\)"):
+        attend_additive(INDPTR, INDICES, values.to(torch.int8), target, source, row_scale=torch.ones(2))
+    with pytest.raises(DataError, match="row_scale: asks for a gradient"):
+        attend_additive(INDPTR, INDICES, values, target, source, row_scale=torch.ones(3, requires_grad=True))
+    with pytest.raises(DataError, match="keys: expected shape and dtype of values, bfloat16 of shape"):
+        attend_dot(INDPTR, INDICES, values.bfloat16(), torch.ones(4, 2, 5), values)
+    with pytest.raises(DataError, match=r"target: expected shape \(4, 2\) and the sums' dtype, float32, of values"):
+        attend_additive(INDPTR, INDICES, values.bfloat16(), target.bfloat16(), source)
+
+
 @pytest.mark.usefixtures("isa")
 def test_scores_of_any_size_and_equal_ones():
     values = normal(3, 2, 5)
@@ -164,14 +254,14 @@ def test_an_index_out_of_range_is_an_error_and_not_a_crash(isa):
 def test_operators_are_registered_soundly():
     there = transpose_csr(INDPTR, INDICES, 3)
     values, target, mix = normal(3, 2, 5), normal(4, 2, 5), normal(2, 5)
-    scores = (2, 0.2, 1.0, 3, 0.5)
+    scores = (target, values, None, mix, 2, 0.2, 1.0, 3, 0.5)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    arguments = (INDPTR, INDICES, values.clone().requires_grad_(), target, values, mix, *scores, *there)
+    arguments = (INDPTR, INDICES, values.clone().requires_grad_(), None, *scores, *there)
     torch.library.opcheck(ATTENTION, arguments, test_utils=checks)
-    norms, inner, grad = normal(4, 2), normal(4, 2), normal(4, 2, 5)
+    norms, result, grad = normal(4, 2), normal(4, 2, 5), normal(4, 2, 5)
     torch.library.opcheck(
         ATTENTION_BACK,
-        (INDPTR, INDICES, values, target, values, mix, *scores, norms, inner, grad, *there),
+        (INDPTR, INDICES, values, *scores, norms, result, grad, *there),
         test_utils=checks,
     )
     torch.library.opcheck(LEAKY_SUM, (INDPTR, INDICES, normal(5, 2), target, values, 0.2, None), test_utils=checks)

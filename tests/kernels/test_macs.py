@@ -17,14 +17,16 @@ from gossamer.kernels import (
     csr_linear,
     csr_matmul,
     edge_dot,
+    head_dots,
     maximum,
     propagate,
     sparse_conv2d,
     to_blocks,
 )
 
-FAMILIES = ["aggregate", "attention", "block_gradients", "block_matmul", "conv2d", "csr_gradients", "csr_matmul"]
+FAMILIES = ["aggregate", "block_gradients", "block_matmul", "conv2d", "csr_gradients", "csr_matmul"]
 FAMILIES += ["maximum", "propagate", *(f"low_bits.{name}" for name in ("binary", "ternary", "int8", "few_bits"))]
+FAMILIES += [f"attention.{name}" for name in ("forward", "gradients", "head_dots")]
 MODULES = [importlib.import_module(f"gossamer.kernels.{name}") for name in FAMILIES]
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
 
@@ -59,6 +61,7 @@ def test_counts_by_hand():
     heads, near, far = torch.ones(3, 4, 2), torch.ones(4, 4), torch.ones(3, 4)
     assert macs(lambda: attend_additive(INDPTR, INDICES, heads, near, far)) == 5 * 4 * 2
     assert macs(lambda: attend_dot(INDPTR, INDICES, heads, torch.ones(4, 4, 2), heads)) == 2 * 5 * 4 * 2
+    assert macs(lambda: head_dots(heads, torch.ones(5, 4, 2))) == 5 * 3 * 4 * 2
     weight = torch.zeros(20, 3)
     weight[0, 0] = weight[17, 1] = weight[17, 2] = 1.0
     assert macs(lambda: block_matmul(*to_blocks(weight), x, 20)) == 3 * 16 * 2

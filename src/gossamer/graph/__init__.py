@@ -21,6 +21,8 @@ from gossamer.graph.sample import induced as induced
 from gossamer.graph.skipgram import Embeddings as Embeddings
 from gossamer.graph.skipgram import SkipGram as SkipGram
 from gossamer.graph.skipgram import embed_walks as embed_walks
+from gossamer.graph.typed import TypedSample as TypedSample
+from gossamer.graph.typed import TypedSampler as TypedSampler
 from gossamer.graph.walks import Bias as Bias
 from gossamer.graph.walks import TemporalWalker as TemporalWalker
 from gossamer.graph.walks import Walker as Walker
@@ -40,6 +42,8 @@ __all__ = [
     "Sample",
     "SkipGram",
     "TemporalWalker",
+    "TypedSample",
+    "TypedSampler",
     "Uniform",
     "Walker",
     "as_graph",

@@ -22,6 +22,7 @@ from gossamer.graph import normalize
 from gossamer.graph.csr import CSR, sort_coordinates
 from gossamer.kernels.maximum import maximum
 from gossamer.kernels.propagate import propagate
+from gossamer.kernels.sampling import induce
 from gossamer.kernels.transpose import Transpose
 
 T = TypeVar("T")
@@ -285,14 +286,13 @@ class Graph:
             nodes = nodes.nonzero().squeeze(1)
         if nodes.numel() and not 0 <= int(nodes.min()) <= int(nodes.max()) < self.num_nodes:
             raise DataError(f"induced: node {int(nodes.max())} given; expected 0 to {self.num_nodes - 1}")
-        place = torch.full((self.num_nodes,), -1, device=self.device)
-        place[nodes] = torch.arange(nodes.shape[0], device=self.device)
-        if int((place >= 0).sum()) != nodes.shape[0]:
+        if torch.unique(nodes).shape[0] != nodes.shape[0]:
             raise DataError("induced: a node is given twice; pass each once, for example nodes.unique()")
-        target, source = place[self.adjacency.rows], place[self.adjacency.indices.long()]
-        kept = (target >= 0) & (source >= 0)
+        adjacency = self.adjacency
+        indptr, source, kept = induce(adjacency.indptr, adjacency.indices, self.num_nodes, nodes.long().contiguous())
+        target = torch.repeat_interleave(indptr.diff(), output_size=kept.shape[0])
         return type(self).from_edge_index(
-            torch.stack([source[kept], target[kept]]),
+            torch.stack([source.long(), target]),
             nodes.shape[0],
             None if self.weights is None else self.weights[kept],
             edge_data={name: value[kept] for name, value in self.edge_data.items()},

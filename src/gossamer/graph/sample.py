@@ -118,7 +118,7 @@ class NeighborSampler:
         if isinstance(self.pick, Latest) and times is None:
             raise SettingError("Latest: needs the times of edges; say times='time'")
         kind = None if types is None else _checked_types(graph, types)
-        self._types = 1 if kind is None or not len(kind) else int(kind.max()) + 1
+        self._types = _count_types(kind, fanouts)
         self._fanouts = _checked_fanouts(fanouts, self._types)
         self._edges, self._order, self._moments = _arranged(graph, self.pick, kind, self._types, times)
 
@@ -182,13 +182,8 @@ class NeighborSampler:
         Raises:
             SettingError: `size` is below 1.
         """
-        if size < 1:
-            raise SettingError(f"size: found {size}; expected at least 1")
-        draw = torch.Generator().manual_seed(stream_key(seed, 0) >> 1)
-        order = torch.randperm(len(seeds), generator=draw) if shuffle else torch.arange(len(seeds))
-        for number, rows in enumerate(torch.split(order, size)):
-            part = None if times is None else times[rows]
-            yield self.sample(seeds[rows], times=part, seed=stream_key(seed, 1, number))
+        for rows, number in seed_batches(len(seeds), size, shuffle=shuffle, seed=seed):
+            yield self.sample(seeds[rows], times=None if times is None else times[rows], seed=number)
 
     def _until(self, seeds: Tensor, times: Tensor | None) -> Tensor | None:
         if (times is None) != (self._moments is None):
@@ -199,6 +194,16 @@ class NeighborSampler:
         if times.shape != seeds.shape:
             raise DataError(f"times: shape {tuple(times.shape)}; expected {tuple(seeds.shape)}, one a seed")
         return torch.searchsorted(self._moments, times.to(self._moments.dtype))  # edges before have a lower rank
+
+
+def seed_batches(count: int, size: int, *, shuffle: bool, seed: int) -> Iterator[tuple[Tensor, int]]:
+    """Yields the places of the seeds of each batch, and the number that says which sample is drawn for it."""
+    if size < 1:
+        raise SettingError(f"size: found {size}; expected at least 1")
+    draw = torch.Generator().manual_seed(stream_key(seed, 0) >> 1)
+    order = torch.randperm(count, generator=draw) if shuffle else torch.arange(count)
+    for number, rows in enumerate(torch.split(order, size)):
+        yield rows, stream_key(seed, 1, number)
 
 
 _CODES: dict[type[Pick], int] = {Uniform: UNIFORM, ByWeight: WEIGHTED, Latest: LATEST}
@@ -247,6 +252,14 @@ def _checked_types(graph: Graph, name: str) -> Tensor:
     return kind.long()
 
 
+def _count_types(kind: Tensor | None, fanouts: Sequence[int] | Sequence[Sequence[int]]) -> int:
+    """Returns how many types of edges there are, those without any edge but with fan-outs of their own included."""
+    if kind is None:
+        return 1
+    given = max((len(hop) for hop in fanouts if not isinstance(hop, int)), default=1)
+    return max(given, int(kind.max()) + 1 if len(kind) else 1)
+
+
 def _checked_fanouts(fanouts: Sequence[int] | Sequence[Sequence[int]], types: int) -> list[list[int]]:
     found = [[hop] * types if isinstance(hop, int) else list(hop) for hop in fanouts]
     for hop in found:
@@ -260,7 +273,7 @@ def _checked_fanouts(fanouts: Sequence[int] | Sequence[Sequence[int]], types: in
 def induced(graph: Graph, nodes: Tensor) -> Sample:
     """Returns the subgraph of some nodes and all edges between them, as a sample without hops.
 
-    Unlike `Graph.induced` it takes time in proportion to the edges at these nodes, and says which edges are kept.
+    Unlike `Graph.induced` it says which edges are kept, and leaves those of a node in the order of the graph.
 
     Args:
         graph: On the CPU.

@@ -7,8 +7,10 @@ DeepWalk (Perozzi, Al-Rfou & Skiena, KDD 2014). For each pair (centre c, other o
     -log σ(u_c · v_o) - Σ_k log σ(-u_{n_k} · v_o)        n_k from the noise, in proportion to count ** noise_power
 
 with `vectors` v and `contexts` u. The distance between c and o is at most a number drawn from 1 to `window`, so that
-near nodes count more. Occurrences of frequent nodes are dropped at random before that. The learning rate falls in a
-straight line from `learning_rate` to `final_rate` over all walks of all epochs.
+near nodes count more. The noise of a centre is drawn once, and the pairs of its window take one step together, as in
+Ji, Satish, Li & Dubey, "Parallelizing Word2Vec in shared and distributed memory", 2016. Occurrences of frequent nodes
+are dropped at random before that. The learning rate falls in a straight line from `learning_rate` to `final_rate` over
+all walks of all epochs.
 
 Given vectors are trained further on new walks, which is how a growing graph is followed; nodes beyond them start anew.
 """
@@ -33,7 +35,7 @@ class SkipGram(Settings):
 
     dimensions: int = bounded(128, ge=1, le=4096)
     window: int = bounded(10, ge=1)  # the widest distance within a walk
-    negatives: int = bounded(5, ge=1)  # noise nodes a pair
+    negatives: int = bounded(5, ge=1)  # noise nodes a pair; pairs of one centre share theirs
     epochs: int = bounded(1, ge=1)
     learning_rate: float = bounded(0.025, gt=0.0)
     final_rate: float = bounded(1e-4, ge=0.0)

@@ -8,6 +8,7 @@ from gossamer.kernels.aggregate import edge_dot_reference as edge_dot_reference
 from gossamer.kernels.attention import attend_additive as attend_additive
 from gossamer.kernels.attention import attend_dot as attend_dot
 from gossamer.kernels.attention import attend_mixed as attend_mixed
+from gossamer.kernels.attention import head_dots as head_dots
 from gossamer.kernels.block_matmul import block_linear as block_linear
 from gossamer.kernels.block_matmul import block_linear_reference as block_linear_reference
 from gossamer.kernels.block_matmul import block_matmul as block_matmul
@@ -55,6 +56,7 @@ __all__ = [
     "edge_dot_reference",
     "from_blocks",
     "gatherable",
+    "head_dots",
     "maximum",
     "maximum_reference",
     "native",

@@ -34,7 +34,7 @@ def check_pattern(indptr: Tensor, indices: Tensor, *, columns: str = "indices") 
 
 
 def check_device(first: Tensor, other: Tensor, name: str) -> None:
-    """Raises `DataError` unless `other`, which the caller calls `name`, is on the device of `first`."""
+    """Raises `DataError` unless `other`, which the caller calls `name`, is on the device of `first`, as indptr is."""
     if first.device != other.device:
         raise DataError(f"{name}: is on {other.device}, but indptr is on {first.device}; move one of them")
 

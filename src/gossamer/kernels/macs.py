@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gossamer.kernels.aggregate import AGGREGATE, EDGE_DOT
-from gossamer.kernels.attention import ATTENTION, ATTENTION_BACK, DOT, LEAKY_SUM, MIXED
+from gossamer.kernels.attention.forward import ATTENTION
+from gossamer.kernels.attention.gradients import ATTENTION_BACK, LEAKY_SUM
+from gossamer.kernels.attention.head_dots import HEAD_DOTS, HEAD_DOTS_BACK
+from gossamer.kernels.attention.references import DOT, MIXED, Scores
 from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
 from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
 from gossamer.kernels.conv2d import SPARSE_CONV2D, SPARSE_CONV2D_INPUT, SPARSE_CONV2D_VALUES
@@ -100,13 +103,23 @@ def _maximum(args: Sequence[Any], out: Any) -> int:
     return int(args[1].shape[0]) * int(args[2].shape[1])
 
 
-def _attention(args: Sequence[Any], out: Any) -> int:
-    """The weighted sum, and the scores where they are products of features."""
-    return int(args[1].shape[0]) * int(math.prod(args[2].shape[1:])) * (2 if args[6] in (DOT, MIXED) else 1)
+def _attention(first: int, products: int) -> Formula:
+    """The sums and products of features an entry, and the scores where they are products too; `Scores` from `first`."""
+    form = first + Scores._fields.index("form")
+
+    def macs(args: Sequence[Any], out: Any) -> int:
+        scores = 1 if args[form] in (DOT, MIXED) else 0
+        return int(args[1].shape[0]) * int(math.prod(args[2].shape[1:])) * (products + scores)
+
+    return macs
 
 
-def _attention_back(args: Sequence[Any], out: Any) -> int:
-    return _attention(args, out) + int(args[1].shape[0]) * int(math.prod(args[2].shape[1:]))
+def _head_dots(args: Sequence[Any], out: Any) -> int:
+    return int(args[0].numel()) * int(args[1].shape[0])
+
+
+def _head_dots_back(args: Sequence[Any], out: Any) -> int:
+    return 2 * _head_dots(args, out)
 
 
 def _leaky_sum(args: Sequence[Any], out: Any) -> int:
@@ -119,8 +132,10 @@ MACS: dict[Any, Formula] = {
     PROPAGATE: _propagate,
     MAXIMUM: _maximum,
     MAXIMUM_BACK: _maximum,
-    ATTENTION: _attention,
-    ATTENTION_BACK: _attention_back,
+    ATTENTION: _attention(4, 1),
+    ATTENTION_BACK: _attention(3, 2),
+    HEAD_DOTS: _head_dots,
+    HEAD_DOTS_BACK: _head_dots_back,
     LEAKY_SUM: _leaky_sum,
     CSR_MATMUL: _csr_matmul,
     CSR_LINEAR: _csr_linear,

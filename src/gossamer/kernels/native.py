@@ -20,7 +20,7 @@ import torch  # first, so that torch and the kernels share one OpenMP runtime an
 from gossamer.errors import SettingError, unknown
 
 _LARGE = 1 << 23  # bytes from which on pages matter
-INTERFACE = 4  # rises with every change of what the native functions take
+INTERFACE = 6  # rises with every change of what the native functions take
 
 
 @functools.cache
@@ -54,6 +54,11 @@ def kernels() -> ModuleType | None:
 def address(tensor: torch.Tensor | None) -> int:
     """Returns where the numbers of a tensor begin; 0 for None."""
     return 0 if tensor is None else tensor.data_ptr()
+
+
+def contiguous(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    """Returns a tensor with its numbers side by side; None for None."""
+    return None if tensor is None else tensor.contiguous()
 
 
 def empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -82,13 +82,14 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Stores each row as int8 with one scale: x ≈ scale · q, off by at most half a scale.
 
     Args:
-        x: (M, F) finite floating point.
+        x: (M, F) or (M, H, F) finite floating point.
 
     Returns:
-        `q`, (M, F) int8 in [-127, 127], and `scale`, (M,) float32, the largest size in a row divided by 127.
+        `q`, int8 in [-127, 127] in the shape of x, and `scale`, (M,) float32, the largest size in a row divided by 127.
     """
-    scale = x.abs().amax(1).float() / 127 if x.shape[1] else x.new_zeros(x.shape[0], dtype=torch.float32)
-    q = (x / torch.where(scale > 0, scale, 1.0)[:, None]).round_().clamp_(-127, 127)
+    rows = x.flatten(1)
+    scale = rows.abs().amax(1).float() / 127 if rows.shape[1] else x.new_zeros(x.shape[0], dtype=torch.float32)
+    q = (rows / torch.where(scale > 0, scale, 1.0)[:, None]).round_().clamp_(-127, 127).view(x.shape)
     return gatherable(q, torch.int8), scale
 
 
@@ -96,7 +97,7 @@ def gatherable(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Returns a copy of features on the CPU where rows are read fastest in random order; see `native.empty`.
 
     Args:
-        x: (M, F).
+        x: (M, ...).
         dtype: Of the copy, for example bfloat16; None keeps that of `x`.
     """
     return native.empty(*x.shape, dtype=dtype or x.dtype).copy_(x)
@@ -110,14 +111,22 @@ def sum_dtype(x: Tensor) -> torch.dtype:
 def check_features(indptr: Tensor, indices: Tensor, x: Tensor, source: Tensor | None) -> None:
     """Checks a pattern, features (M, F) of any stored kind, and the factors of their rows."""
     check_pattern(indptr, indices)
-    if x.dtype is not torch.int8:
-        check_float(x, "x")
-    elif source is None:
-        raise DataError("source: is None, but x is int8; pass the scale of each row, as quantize_rows returns it")
-    check_device(indptr, x, "x")
+    check_stored(indptr, x, source)
     if x.dim() != 2:
         raise DataError(f"x: expected shape (nodes, features), found {describe(x)}")
-    check_part(indptr, "source", source, x.shape[:1], sum_dtype(x))
+
+
+def check_stored(indptr: Tensor, x: Tensor, scale: Tensor | None, *, names: tuple[str, str] = ("x", "source")) -> None:
+    """Checks the dtype and device of features (M, ...) of any stored kind and the factors of their rows, (M,)."""
+    name, scale_name = names
+    if x.dtype is not torch.int8:
+        check_float(x, name)
+    elif scale is None:
+        raise DataError(
+            f"{scale_name}: is None, but {name} is int8; pass the scale of each row, as quantize_rows returns it"
+        )
+    check_device(indptr, x, name)
+    check_part(indptr, scale_name, scale, x.shape[:1], sum_dtype(x))
 
 
 def check_part(indptr: Tensor, name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:

@@ -301,10 +301,11 @@ def induce(indptr: Tensor, indices: Tensor, nodes: int, chosen: Tensor) -> tuple
     Raises:
         DataError: An index is out of range.
     """
-    place = torch.full((nodes,), -1, dtype=torch.int32)
-    place[chosen] = torch.arange(len(chosen), dtype=torch.int32)
+    device = indptr.device
+    place = torch.full((nodes,), -1, dtype=torch.int32, device=device)
+    place[chosen] = torch.arange(len(chosen), dtype=torch.int32, device=device)
     module = native.kernels()
-    if module is None:
+    if module is None or device.type != "cpu":
         return _induce_reference(indptr, indices, nodes, chosen, place)
     starts = torch.zeros(len(chosen) + 1, dtype=torch.int64)
     shared = (nodes, indptr.data_ptr(), indices.data_ptr(), indices.itemsize, chosen.data_ptr(), len(chosen))
@@ -323,13 +324,15 @@ def _induce_reference(
 ) -> tuple[Tensor, Tensor, Tensor]:
     count = indptr.diff()[chosen]
     ends = count.cumsum(0)
-    positions = torch.arange(int(count.sum())) + torch.repeat_interleave(indptr[chosen] - ends + count, count)
+    positions = torch.arange(int(count.sum()), device=count.device) + torch.repeat_interleave(
+        indptr[chosen] - ends + count, count
+    )
     column = indices[positions].long()
     if len(column) and not 0 <= int(column.min()) <= int(column.max()) < nodes:
         raise index_error("indices", nodes)
     kept = place[column] >= 0
-    row = torch.repeat_interleave(torch.arange(len(chosen)), count)[kept]
-    starts = torch.zeros(len(chosen) + 1, dtype=torch.int64)
+    row = torch.repeat_interleave(count)[kept]
+    starts = torch.zeros(len(chosen) + 1, dtype=torch.int64, device=count.device)
     starts[1:] = torch.bincount(row, minlength=len(chosen)).cumsum(0)
     return starts, place[column[kept]], positions[kept]
 

@@ -6,7 +6,8 @@ takes the same steps, but rounds differently and is slower by two orders of magn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from gossamer.kernels import native
 from gossamer.kernels.random import Array, Stream
 
 ROW = 16  # vectors are padded to a multiple of so many floats, a line of cache
-_TARGETS = 8  # dot products that are taken before their updates
+_INPUTS, _TARGETS = 16, 8  # of a step, whose dot products are taken before its updates
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,6 @@ def train_skipgram_(vectors: Tensor, contexts: Tensor, work: Pass) -> None:
         return train_skipgram_reference_(vectors, contexts, work)
     kept = torch.empty(work.walks.shape, dtype=torch.int32)
     inside = module.skipgram(
-        native.isa(),
         vectors.data_ptr(),
         contexts.data_ptr(),
         vectors.shape[0],
@@ -123,51 +123,37 @@ def train_skipgram_reference_(vectors: Tensor, contexts: Tensor, work: Pass) -> 
         stream = Stream(work.key, number)
         nodes = [v for v in walk if v >= 0 and (keep is None or np.float32(stream.uniform()) < keep[v])]
         rate = np.float32(work.rate + (work.final_rate - work.rate) * (number / work.total))
-        # The native kernel draws for the next pair before it trains on this one; groups beyond the first are drawn
-        # after that. The order of draws is kept here.
-        ahead = _pairs(nodes, work, stream)
-        pair = next(ahead, None)
-        first = _targets(pair[0], 0, work, noise, stream) if pair else []
-        while pair:
-            now, targets = pair, first
-            pair = next(ahead, None)
-            first = _targets(pair[0], 0, work, noise, stream) if pair else []
-            _step(left[now[1]], right, targets, now[0], rate, positive=True)
-            for start in range(_TARGETS, work.negatives + 1, _TARGETS):
-                _step(left[now[1]], right, _targets(now[0], start, work, noise, stream), now[0], rate, positive=False)
+        for place, centre in enumerate(nodes):
+            reach = 1 + stream.below(work.window)
+            targets = [centre, *(_noise(noise, stream) for _ in range(work.negatives))]
+            others = nodes[max(place - reach, 0) : place] + nodes[place + 1 : place + reach + 1]
+            for first in range(0, len(others), _INPUTS):
+                for start in range(0, len(targets), _TARGETS):
+                    # Noise that is the centre does nothing; a node that was drawn twice weighs twice.
+                    some = Counter(target for target in targets[start : start + _TARGETS] if target != centre)
+                    weights = {centre: 1, **some} if start == 0 else some
+                    _step(left, others[first : first + _INPUTS], right, weights, centre, rate)
 
 
-def _pairs(nodes: list[int], work: Pass, stream: Stream) -> Iterator[tuple[int, int]]:
-    """Yields (centre, other) for every node and those within the distance that is drawn for it."""
-    for i, centre in enumerate(nodes):
-        reach = 1 + stream.below(work.window)
-        for j in range(max(i - reach, 0), min(i + reach + 1, len(nodes))):
-            if j != i:
-                yield centre, nodes[j]
+def _noise(noise: Array, stream: Stream) -> int:
+    bits = stream.next()
+    place = (bits >> 32) * len(noise) >> 32
+    entry = int(noise[place])
+    return place if bits & 0xFFFFFFFF < entry >> 32 else entry & 0xFFFFFFFF
 
 
-def _targets(centre: int, start: int, work: Pass, noise: Array, stream: Stream) -> list[int]:
-    found = [centre] if start == 0 else []
-    while len(found) < min(work.negatives + 1 - start, _TARGETS):
-        bits = stream.next()
-        place = (bits >> 32) * len(noise) >> 32
-        entry = int(noise[place])
-        found.append(place if bits & 0xFFFFFFFF < entry >> 32 else entry & 0xFFFFFFFF)
-    return found
-
-
-def _step(vector: Array, contexts: Array, targets: list[int], centre: int, rate: np.float32, *, positive: bool) -> None:
-    wanted = np.zeros(len(targets), dtype=np.float32)
-    active = np.array([target != centre for target in targets])
-    if positive:
-        wanted[0], active[0] = 1.0, True
-    dots = (contexts[targets] @ vector).clip(-30, 30)
-    gains = np.where(active, (wanted - 1.0 / (1.0 + np.exp(-dots))) * rate, np.float32(0.0)).astype(np.float32)
-    change = np.zeros_like(vector)
-    for target, gain in zip(targets, gains, strict=True):
-        change += gain * contexts[target]
-        contexts[target] += gain * vector
-    vector += change
+def _step(  # noqa: PLR0917  what a step takes
+    vectors: Array, inputs: list[int], contexts: Array, weights: Mapping[int, int], centre: int, rate: np.float32
+) -> None:
+    targets = list(weights)
+    wanted = np.array([target == centre for target in targets], dtype=np.float32)
+    rates = rate * np.array(list(weights.values()), dtype=np.float32)
+    dots = (vectors[inputs] @ contexts[targets].T).clip(-30, 30)
+    gains = ((wanted - 1.0 / (1.0 + np.exp(-dots))) * rates).astype(np.float32)
+    before = contexts[targets]
+    for node, gain in zip(inputs, gains, strict=True):
+        contexts[targets] += gain[:, None] * vectors[node]
+        vectors[node] += gain @ before
 
 
 def _no_vector(vectors: Tensor) -> DataError:

@@ -1,7 +1,6 @@
 """Layers that take `(x, graph)`: graph convolutions, and the dense and sparse pieces they are made of."""
 
 from gossamer.nn.appnp import APPNP as APPNP
-from gossamer.nn.attention import edge_softmax as edge_softmax
 from gossamer.nn.binary import BinaryWeights as BinaryWeights
 from gossamer.nn.coded import CodedConv2d as CodedConv2d
 from gossamer.nn.coded import CodedLinear as CodedLinear
@@ -10,6 +9,7 @@ from gossamer.nn.coded import Steps as Steps
 from gossamer.nn.compact import CompactConv2d as CompactConv2d
 from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout
+from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
 from gossamer.nn.gin import GINConv as GINConv
@@ -34,6 +34,7 @@ __all__ = [
     "CompactConv2d",
     "CompactLinear",
     "Features",
+    "FewBitsInt8Weights",
     "FewBitsWeights",
     "GATConv",
     "GCNConv",
@@ -47,7 +48,6 @@ __all__ = [
     "TernaryWeights",
     "drop_and_grow",
     "dropout",
-    "edge_softmax",
     "recorded",
     "remap",
 ]

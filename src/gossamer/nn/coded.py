@@ -11,6 +11,7 @@ The state dict holds the codes as they are multiplied, which is the same on ever
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Self
@@ -63,6 +64,10 @@ class CodedWeights(nn.Module, ABC):
     @abstractmethod
     def dense(self) -> Tensor:
         """Returns the dense weight that the codes stand for, in `shape`."""
+
+    def weight_counts(self) -> tuple[int, int]:
+        """Returns how many weights the codes stand for, and how many of them are not zero; `cost.measure` asks."""
+        return math.prod(self.shape), int(torch.count_nonzero(self.dense()))
 
 
 class CodedLinear(nn.Module):

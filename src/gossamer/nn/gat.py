@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.graph import Graph, as_graph
-from gossamer.kernels.attention import attend_additive
+from gossamer.kernels.attention import attend_additive, head_dots
 from gossamer.nn.dropout import dropping
 from gossamer.nn.linear import Features, Linear
 
@@ -67,8 +67,7 @@ class GATConv(nn.Module):
         """
         looped = as_graph(graph, x.shape[0]).add_self_loops()
         projected = self.linear(x).view(-1, *self.source.shape)  # (N, H, F)
-        both = torch.stack([self.source, self.target])  # one pass over the nodes for the two of them
-        source, target = torch.einsum("nhf,khf->knh", projected, both)
+        source, target = head_dots(projected, torch.stack([self.source, self.target]))
         out = attend_additive(  # (N, H, F)
             looped.adjacency.indptr,
             looped.adjacency.indices,

@@ -49,8 +49,7 @@ class Int8Weights(CodedWeights):
         super().__init__()
         check_codes(codes, torch.int8, -128, 127)
         check_scale(scale, codes.shape[0])
-        if input_scale is not None and not 0 < input_scale < math.inf:
-            raise ModelError(f"input_scale: expected a number above 0, or None, found {input_scale}")
+        check_input_scale(input_scale)
         self.shape = tuple(codes.shape)
         self.input_scale = input_scale
         self.register_buffer("panels", to_panels(pack_bytes(by_tap(codes)).flatten(1)))
@@ -65,14 +64,11 @@ class Int8Weights(CodedWeights):
 
     def quantize(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns x as bytes, and the scale of each row."""
-        return pack_int8(x, None if self.input_scale is None else x.new_full(x.shape[:-1], self.input_scale))
+        return byte_rows(x, self.input_scale)
 
     def quantize_images(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns images as bytes, and the scale of each image at each of its pixels."""
-        if self.input_scale is not None or x.numel() == 0:
-            return self.quantize(x)
-        scale = x.abs().amax((1, 2, 3)) / 127.0
-        return pack_int8(x, scale[:, None, None].expand(x.shape[:3]).contiguous())
+        return byte_images(x, self.input_scale)
 
     def multiply(self, rows: Tensor, x_scale: Tensor | None, bias: Tensor | None) -> Tensor:
         """Returns the scaled products with rows of bytes."""
@@ -121,17 +117,8 @@ class FewBitsWeights(CodedWeights):
             bits: 1, 2 or 4.
             groups: How many groups the inputs of an output make, each a multiple of 32, but for the last.
         """
-        if bits not in (1, 2, 4):
-            raise ModelError(f"bits: expected 1, 2 or 4, found {bits}")
         rows = by_tap(weight.detach().to(torch.float32)).flatten(1)
-        if rows.shape[1] == 0 or groups < 1:
-            raise ModelError(f"expected at least 1 input and 1 group, found {rows.shape[1]} and {groups}")
-        size = rows.shape[1] if groups == 1 else math.ceil(math.ceil(rows.shape[1] / groups) / 32) * 32
-        parts = torch.split(rows, size, 1)
-        low = torch.stack([part.amin(1) for part in parts], 1)
-        step = (torch.stack([part.amax(1) for part in parts], 1) - low) / (2**bits - 1)
-        of = torch.arange(rows.shape[1], device=rows.device) // size
-        codes = ((rows - low[:, of]) / step.clamp(min=1e-30)[:, of]).round().clamp(0, 2**bits - 1).to(torch.uint8)
+        codes, step, low = rounded(rows, bits, groups)
         taps = math.prod(weight.shape[2:])
         shaped = from_taps(codes.reshape(weight.shape[0], taps, weight.shape[1]), tuple(weight.shape))
         levels = torch.arange(2**bits, device=rows.device).to(torch.float32)
@@ -158,3 +145,41 @@ class FewBitsWeights(CodedWeights):
     def _packed(self) -> FewBits:
         columns = math.prod(self.shape[1:])
         return FewBits(self.panels, self.scales, self.offsets, self.levels, self.shape[0], columns, self.group)
+
+
+def rounded(rows: Tensor, bits: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rounds rows (outputs, inputs) to equal steps between the smallest and the largest number of each group.
+
+    Returns:
+        The codes (outputs, inputs) uint8, the steps and the smallest numbers (outputs, groups).
+    """
+    if bits not in (1, 2, 4):
+        raise ModelError(f"bits: expected 1, 2 or 4, found {bits}")
+    if rows.shape[1] == 0 or groups < 1:
+        raise ModelError(f"expected at least 1 input and 1 group, found {rows.shape[1]} and {groups}")
+    size = rows.shape[1] if groups == 1 else math.ceil(math.ceil(rows.shape[1] / groups) / 32) * 32
+    parts = torch.split(rows, size, 1)
+    low = torch.stack([part.amin(1) for part in parts], 1)
+    step = (torch.stack([part.amax(1) for part in parts], 1) - low) / (2**bits - 1)
+    of = torch.arange(rows.shape[1], device=rows.device) // size
+    codes = ((rows - low[:, of]) / step.clamp(min=1e-30)[:, of]).round().clamp(0, 2**bits - 1)
+    return codes.to(torch.uint8), step, low
+
+
+def check_input_scale(scale: float | None) -> None:
+    """Raises `ModelError` unless a step of the input is above 0, or None."""
+    if scale is not None and not 0 < scale < math.inf:
+        raise ModelError(f"input_scale: expected a number above 0, or None, found {scale}")
+
+
+def byte_rows(x: Tensor, scale: float | None) -> tuple[Tensor, Tensor | None]:
+    """Returns rows (..., inputs) as words of bytes, and what a step stands for in each: `scale`, or its own."""
+    return pack_int8(x, None if scale is None else x.new_full(x.shape[:-1], scale))
+
+
+def byte_images(x: Tensor, scale: float | None) -> tuple[Tensor, Tensor | None]:
+    """Returns images (N, H, W, inputs) as words of bytes, and the scale of each image at each of its pixels."""
+    if scale is not None or x.numel() == 0:
+        return byte_rows(x, scale)
+    own = x.abs().amax((1, 2, 3)) / 127.0
+    return pack_int8(x, own[:, None, None].expand(x.shape[:3]).contiguous())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.graph import Graph
-from gossamer.kernels.attention import attend_additive, attend_dot, attend_mixed
+from gossamer.kernels.attention import attend_additive, attend_dot, attend_mixed, head_dots
 from gossamer.nn.dropout import dropping
 from gossamer.nn.pyg.adopted import Adopted
 
@@ -74,8 +74,7 @@ class AdoptedGAT(_Heads):
         graph = self.graph(x, edge_index)
         graph = graph.add_self_loops() if self.add_self_loops else graph
         values = self.split(self.lin(x))
-        both = torch.cat([self.att_dst, self.att_src])  # one pass over the values for the two of them
-        target, source = torch.einsum("nhc,khc->knh", values, both)
+        target, source = head_dots(values, torch.cat([self.att_dst, self.att_src]))
         out = self.attended(graph, attend_additive, values, target, source, slope=self.negative_slope)
         return self.finished(out, x)
 
