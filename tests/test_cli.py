@@ -114,7 +114,7 @@ def test_lists_are_for_people_and_for_programs(command: str, capsys: pytest.Capt
 
 
 def test_methods_shows_the_settings_of_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["methods", "--name", "rigl"]) == 0
+    assert cli.main(["methods", "rigl"]) == 0
     assert "sparsity = " in capsys.readouterr().out
 
 
@@ -148,7 +148,7 @@ BAD = {
     "an unknown argument": (["measure", "--data", "digits-graph", "--model", "gcn[hiden=3]"], "'hidden'"),
     "two networks": (["measure", "--data", "digits-graph", "--model", "gcn,gat"], "one network, found 2"),
     "an unknown method": (["compare", *TINY, "--out", "o", "--methods", "riggl"], "did you mean 'rigl'"),
-    "a wrong sparsity": (["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"], "sparsity"),
+    "a wrong sparsity": (["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"], "sparsities[0] is 1.5"),
     "an unknown setting": (["compare", *TINY, "--out", "o", "--methods", "rigl[evry=3]"], "did you mean 'every'"),
     "two aims": (
         ["compress", *TINY, "--out", "o", "--sparsity", "0.5", "--budget", "bytes<=1k"],
