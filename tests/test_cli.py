@@ -148,7 +148,10 @@ BAD = {
     "an unknown argument": (["measure", "--data", "digits-graph", "--model", "gcn[hiden=3]"], "'hidden'"),
     "two networks": (["measure", "--data", "digits-graph", "--model", "gcn,gat"], "one network, found 2"),
     "an unknown method": (["compare", *TINY, "--out", "o", "--methods", "riggl"], "did you mean 'rigl'"),
-    "a wrong sparsity": (["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"], "sparsities[0] is 1.5"),
+    "a wrong sparsity": (
+        ["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"],
+        "sparsities[0] is 1.5",
+    ),
     "an unknown setting": (["compare", *TINY, "--out", "o", "--methods", "rigl[evry=3]"], "did you mean 'every'"),
     "two aims": (
         ["compress", *TINY, "--out", "o", "--sparsity", "0.5", "--budget", "bytes<=1k"],

@@ -49,6 +49,7 @@ def test_nested_settings_are_json() -> None:
         ("rigl[every=50", "not closed"),
         ("rigl]", "closes nothing"),
         ("rigl[every]", "no '='"),
+        ('rigl[a="]', "a quote is not closed"),
         ("rigl,rigl", "listed twice"),
         ("[every=1]", "does not read"),
         ("rigl[every=1,every=2]", "'every' is given twice"),

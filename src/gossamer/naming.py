@@ -57,10 +57,14 @@ def parse_settings(text: str, *, of: str) -> dict[str, Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Splits at the commas that stand outside brackets and braces."""
-    parts, depth, start = [], 0, 0
+    """Splits at the commas that stand outside brackets, braces and double quotes."""
+    parts, depth, start, quoted = [], 0, 0, False
     for place, letter in enumerate(text):
-        if letter in "[{":
+        if letter == '"' and not (quoted and text[place - 1] == "\\"):
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif letter in "[{":
             depth += 1
         elif letter in "]}":
             depth -= 1
@@ -69,7 +73,7 @@ def _split(text: str) -> list[str]:
         elif letter == "," and depth == 0:
             parts.append(text[start:place])
             start = place + 1
-    if depth:
-        raise SettingError(f"{text!r}: a '[' is not closed")
+    if depth or quoted:
+        raise SettingError(f"{text!r}: a {'quote' if quoted else repr('[')} is not closed")
     parts.append(text[start:])
     return [part.strip() for part in parts if part.strip()]

@@ -34,9 +34,7 @@ class Changes(Settings):
         example="cosine",
     )
     patience: int | None = bounded(None, ge=1, doc="epochs without progress before training stops", example=50)
-    keep_best: bool | None = bounded(
-        None, doc="keep the weights that did best on validation", example=True
-    )
+    keep_best: bool | None = bounded(None, doc="keep the weights that did best on validation", example=True)
     clip_norm: float | None = bounded(None, gt=0, doc="largest norm of the whole gradient", example=1.0)
     precision: Literal["32-true", "bf16-mixed"] | None = bounded(None, doc="32-true or bf16-mixed", example="32-true")
     validate_every: int | None = bounded(None, ge=1, doc="epochs between two validations", example=1)

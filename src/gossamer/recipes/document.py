@@ -129,6 +129,8 @@ def _yaml(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
         where = f":{mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error)
         raise RecipeError(f"{path}{where}: is not YAML, {what}") from error
+    except RecipeError:
+        raise
     except ValueError as error:  # a date or a number that is none
         raise RecipeError(f"{path}: is not YAML, {error}") from error
 

@@ -32,8 +32,10 @@ def _mapped(key: str, value: Any, folder: Path, change: Callable[[str], str]) ->
     if key not in PATHS or not isinstance(value, str):
         return value
     if key == "data":
-        changed = change(value) if names_file(value, folder) else value
-        return changed if changed == value or os.sep in changed else f".{os.sep}{changed}"
+        if not names_file(value, folder):
+            return value
+        changed = change(value)  # where only the file's name is left, it must not be read as that of a data set
+        return changed if os.sep in changed else f".{os.sep}{changed}"
     place, bracket, rest = value.partition("[")
     place, colon, attribute = place.rpartition(":")
     if not is_reference(value) or not place.endswith(".py"):

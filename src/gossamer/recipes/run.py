@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from gossamer.compression import Frontier, compare
 from gossamer.errors import FileError, GossamerError, SettingError
+from gossamer.models.zoo import build
 from gossamer.recipes.recipe import Recipe
 from gossamer.recipes.sources import short
+from gossamer.references import is_reference
 
 FILE = "recipe.toml"
 
@@ -18,8 +25,10 @@ def run(recipe: Recipe, *, progress: bool = True) -> Frontier:
     check_folder(recipe.out)
     _check_same_files(recipe, recipe.out / FILE)
     tasks = recipe.tasks()
-    network = recipe.network(tasks)
-    network()  # what does not fit is found before anything trains
+    network: Callable[[], nn.Module] = recipe.network(tasks)
+    made: Any = network()  # what does not fit is found before anything trains
+    if not is_reference(recipe.model):  # so that a worker need not read the data to know the widths
+        network = functools.partial(build, made.zoo["name"], **made.zoo["arguments"])
     recipe.save(recipe.out / FILE)
     return compare(
         network,
