@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Suppress, arg
+from tyro.conf import arg
 
 from gossamer.commands.command import number, numbers, option
 from gossamer.recipes.changes import Changes
@@ -61,11 +61,11 @@ def _options(kind: type[Settings], leave: str = "") -> list[tuple[str, Any, Any]
         if field.name == leave:
             continue
         kinds, doc = _kinds(hints[field.name]), field.metadata["doc"]
-        if bool in kinds:  # a flag that changes the default is shown, the one that sets it again is not
-            default = kind is Changes or field.default
-            for name, shown in ((field.name, not default), (f"no_{field.name}", default)):
-                text = f"do not {doc}" if name.startswith("no_") else doc
-                found.append((name, _optional(bool, text, hidden=not shown), dataclasses.field(default=False)))
+        if bool in kinds:  # two flags, so that either value of a file can be overridden
+            on = bool(field.default)
+            for name, text in ((field.name, doc), (f"no_{field.name}", f"not so: {doc}")):
+                shown = f"{text} (default)" if on == (name == field.name) and kind is Recipe else text
+                found.append((name, _optional(bool, shown), dataclasses.field(default=False)))
             continue
         if field.name in _LISTS:
             between = _LISTS[field.name]
@@ -87,10 +87,9 @@ def _kinds(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _optional(kind: Any, text: str, *more: Any, hidden: bool = False) -> Any:
+def _optional(kind: Any, text: str, *more: Any) -> Any:
     """Returns the annotated type of an option that may be left out."""
-    annotated: Any = Annotated.__class_getitem__((kind, *more, arg(help=text, help_behavior_hint="")))  # type: ignore[attr-defined]
-    return Annotated[annotated, Suppress] if hidden else annotated
+    return Annotated.__class_getitem__((kind, *more, arg(help=text, help_behavior_hint="")))  # type: ignore[attr-defined]
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -57,10 +57,11 @@ class TaskSource:
         if self.reference is None:
             assert self.data is not None
             return datasets.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids or None)
-        found = self.reference.resolve()
-        if callable(found) and not isinstance(found, nn.Module):
+        found, of = self.reference.resolve(), str(self.reference)
+        task = _task_of(found, of, seed)  # before it is called: PyTorch Geometric's data can be
+        if task is None and callable(found) and not isinstance(found, nn.Module):
             found = self.reference.call(seed=seed)
-        return as_task(found, of=str(self.reference), seed=seed)
+        return task or as_task(found, of=of, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -114,18 +115,24 @@ def as_task(value: Any, *, of: str, seed: int = 0) -> Task:
         UserCodeError: It is none of these.
         DataError: It does not hold what it should.
     """
+    task = _task_of(value, of, seed)
+    if task is None:
+        raise UserCodeError(
+            f"{of} gave {_kind(value)}, expected a gossamer Task, a PyTorch Geometric Data with x, edge_index and y, "
+            "or three loaders or data sets (training, validation, test)"
+        )
+    return task
+
+
+def _task_of(value: Any, of: str, seed: int) -> Task | None:
     if isinstance(value, Task):
         return value
     if all(hasattr(value, part) for part in ("x", "edge_index", "y")):
-        return NodeClassification.from_pyg(value, seed=seed, name=of)
-    if isinstance(value, tuple | list) and len(value) == 3:
-        kinds = (torch.utils.data.DataLoader, torch.utils.data.Dataset)
-        if all(isinstance(part, kinds) for part in value):
-            return LoaderTask(*value, name=of)
-    raise UserCodeError(
-        f"{of} gave {_kind(value)}, expected a gossamer Task, a PyTorch Geometric Data with x, edge_index and y, or "
-        "three loaders or data sets (training, validation, test)"
-    )
+        return NodeClassification.from_pyg(value, seed=seed, name=short(of))
+    kinds = (torch.utils.data.DataLoader, torch.utils.data.Dataset)
+    if isinstance(value, tuple | list) and len(value) == 3 and all(isinstance(part, kinds) for part in value):
+        return LoaderTask(*value, name=short(of))
+    return None
 
 
 def zoo(text: str) -> tuple[str, dict[str, Any]]:
