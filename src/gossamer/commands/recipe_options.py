@@ -63,7 +63,10 @@ def _options(kind: type[Settings], leave: str = "") -> list[tuple[str, Any, Any]
         kinds, doc = _kinds(hints[field.name]), field.metadata["doc"]
         if bool in kinds:  # two flags, so that either value of a file can be overridden
             on = bool(field.default)
-            for name, text in ((field.name, doc), (f"no_{field.name}", f"not so: {doc}")):
+            for name, text in (
+                (field.name, doc),
+                (f"no_{field.name}", f"the opposite of --{field.name.replace('_', '-')}"),
+            ):
                 shown = f"{text} (default)" if on == (name == field.name) and kind is Recipe else text
                 found.append((name, _optional(bool, shown), dataclasses.field(default=False)))
             continue
