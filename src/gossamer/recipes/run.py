@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gossamer.compression import Frontier, compare
@@ -24,6 +25,10 @@ def run(recipe: Recipe, *, progress: bool = True) -> Frontier:
     """Runs what is missing of a comparison; as `Recipe.run`."""
     check_folder(recipe.out)
     _check_same_files(recipe, recipe.out / FILE)
+    if recipe.budgets or recipe.workers is not None or recipe.engine == "ray":
+        raise SettingError("networks are trained one after another here; leave out budgets, workers and engine")
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
     tasks = recipe.tasks()
     network: Callable[[], nn.Module] = recipe.network(tasks)
     made: Any = network()  # what does not fit is found before anything trains
