@@ -37,6 +37,7 @@ def test_the_recipe_runs_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None
     assert (run["data"], run["model"]) == ("own_model.py:make_task", "own_model.py:Net[channels=16]")
     assert run["training"]["optimizer"]["learning_rate"] == 0.003
     assert all(cell["quality"]["accuracy"] > 0.3 for cell in run["cells"]), "ten classes"
+    assert "gossamer compare recipe.toml" in Path("runs/report.html").read_text()
     written = Recipe.load("runs/recipe.toml")
     assert (written.seeds, written.training.epochs, written.out) == ((1,), 4, Path("runs"))
 
