@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ import pytest
 from gossamer import cli
 from gossamer.commands import compare as compare_module
 from gossamer.errors import FileError, TrainingError
+from gossamer.recipes import Recipe
+from gossamer.recipes.changes import Changes
 
 TINY = ["--data", "digits-graph", "--model", "gcn[hidden=8]", "--epochs", "3"]
 
@@ -114,7 +117,7 @@ def test_lists_are_for_people_and_for_programs(command: str, capsys: pytest.Capt
 
 
 def test_methods_shows_the_settings_of_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["methods", "--name", "rigl"]) == 0
+    assert cli.main(["methods", "rigl"]) == 0
     assert "sparsity = " in capsys.readouterr().out
 
 
@@ -134,7 +137,67 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("gossamer ")
 
 
+def test_recipe_init_writes_what_check_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "r.toml"
+    assert cli.main(["recipe", "init", str(path)]) == 0
+    assert f"gossamer compare {path}" in " ".join(capsys.readouterr().out.split())
+    assert cli.main(["recipe", "check", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "sparsity 0.9" in shown
+    assert "networks of gcn on digits-graph" in shown
+    assert cli.main(["recipe", "check", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {(cell["method"], cell["setting"]) for cell in told["cells"]} == {("dense", "as it is")} | {
+        (method, f"sparsity {value}") for method in ("magnitude", "rigl[every=50]", "often") for value in ("0.5", "0.9")
+    }
+    assert len(told["cells"]) == 21
+    assert cli.main(["recipe", "init", str(path)]) == 2
+    assert "r.toml: exists already and is left as it is" in capsys.readouterr().err
+
+
+def test_options_override_the_recipe_and_flags_go_both_ways(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('data = "cora"\nmodel = "gcn"\nout = "o"\nlatency = false\n[training]\nepochs = 9\npatience = 4\n')
+
+    def recipe(*words: str) -> Any:
+        return cli.read(compare_module.Compare, "compare", list(words)).read()
+
+    given = recipe(str(path), "--latency", "--no-accelerate", "--epochs", "3", "--budgets", "bytes<=1k,macs<=2;macs<=1")
+    assert (given.latency, given.accelerate) == (True, False)
+    assert (given.training.epochs, given.training.patience) == (3, 4)
+    assert given.budgets == ("bytes<=1k,macs<=2", "macs<=1")
+    assert recipe("--recipe", str(path)).latency is False
+    told = ["--optimizer", "sgd[momentum=0.5]", "--schedule", "cosine", "--no-keep-best", "--precision", "32-true"]
+    made = recipe(str(path), *told, "--methods", "dense,rigl[every=2]", "--data", "a.csv", "--columns", "source,target")
+    assert made.trains().optimizer.to_json()["momentum"] == 0.5
+    assert (made.trains().keep_best, made.columns) == (False, ("source", "target"))
+    assert [choice.label for choice in made.methods] == ["dense", "rigl[every=2]"]
+
+
+def test_compare_has_an_option_for_every_key_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for kind in (Recipe, Changes):
+        for field in dataclasses.fields(kind):
+            if field.name != "training":
+                assert f"--{field.name.replace('_', '-')} " in shown.replace("--no-", "--"), field.name
+                assert field.metadata["doc"].split(",")[0] in shown, field.name
+
+
 BAD = {
+    "no data": (["compare", "--model", "gcn", "--out", "o"], "compare needs --data (or --task), or a recipe file"),
+    "two recipes": (["compare", "a.toml", "--recipe", "b.toml"], "two recipes are given, a.toml and b.toml"),
+    "a missing recipe": (["compare", "a.toml"], "a.toml: could not be read"),
+    "no recipe to check": (["recipe", "check"], "recipe check needs a file"),
+    "a wrong action": (["recipe", "chek", "a.toml"], "recipe: "),
+    "an example in YAML": (["recipe", "init", "a.yaml"], "a.yaml: the example is TOML"),
+    "data and task": (["measure", *TINY[:4], "--task", "a:b"], "--data and --task exclude each other"),
+    "no file of ones own": (["measure", "--task", "own.py:t", "--model", "gcn"], "own.py:t: there is no file"),
+    "no module of ones own": (["measure", *TINY[:2], "--model", "ownx.y:Net"], "there is no module 'ownx'"),
+    "missing weights": (["measure", *TINY[:4], "--weights", "no.gossamer"], "no.gossamer: could not be read"),
+    "an unknown optimiser": (["compare", *TINY, "--out", "o", "--optimizer", "adm"], "did you mean 'adam'"),
+    "an unknown engine": (["compare", *TINY, "--out", "o", "--engine", "lokal"], "expected one of 'local'"),
+    "a method to show": (["methods", "riggl"], "unknown method 'riggl'; did you mean 'rigl'"),
     "an unknown command": (["compar"], "unknown command 'compar'; did you mean 'compare'"),
     "an unknown option": (["compare", "--dta", "cora"], "compare: unknown option --dta; did you mean --data?"),
     "a missing option": (["compare", "--data", "cora"], "compare needs --model and --out"),
@@ -148,7 +211,10 @@ BAD = {
     "an unknown argument": (["measure", "--data", "digits-graph", "--model", "gcn[hiden=3]"], "'hidden'"),
     "two networks": (["measure", "--data", "digits-graph", "--model", "gcn,gat"], "one network, found 2"),
     "an unknown method": (["compare", *TINY, "--out", "o", "--methods", "riggl"], "did you mean 'rigl'"),
-    "a wrong sparsity": (["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"], "sparsity"),
+    "a wrong sparsity": (
+        ["compare", *TINY, "--out", "o", "--methods", "rigl", "--sparsities", "1.5"],
+        "sparsities[0] is 1.5",
+    ),
     "an unknown setting": (["compare", *TINY, "--out", "o", "--methods", "rigl[evry=3]"], "did you mean 'every'"),
     "two aims": (
         ["compress", *TINY, "--out", "o", "--sparsity", "0.5", "--budget", "bytes<=1k"],

@@ -34,6 +34,10 @@ class TrainingError(GossamerError, RuntimeError):
     """Training cannot go on, for example because the loss is not a number."""
 
 
+class UserCodeError(GossamerError, RuntimeError):
+    """Code of the user's own, named by a reference, raised an error or returned what cannot be used."""
+
+
 class MissingExtraError(GossamerError, ImportError):
     """A library of an optional extra is not installed."""
 

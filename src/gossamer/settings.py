@@ -19,11 +19,14 @@ import math
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from gossamer.errors import SettingError, unknown
 
 T = TypeVar("T", bound="Settings")
+
+_LARGEST = 2**63
 
 
 def bounded(
@@ -33,13 +36,15 @@ def bounded(
     gt: float | None = None,
     le: float | None = None,
     lt: float | None = None,
+    **metadata: Any,
 ) -> Any:
-    """Returns a dataclass field with a range: `ge`/`gt` from below, `le`/`lt` from above."""
+    """Returns a dataclass field with a range: `ge`/`gt` from below, `le`/`lt` from above.
+
+    Of a tuple, the range is that of each item. What else is given becomes the field's metadata.
+    """
     limits = {"ge": ge, "gt": gt, "le": le, "lt": lt}
-    return dataclasses.field(
-        default=default,
-        metadata={"bounds": {key: value for key, value in limits.items() if value is not None}},
-    )
+    bounds = {key: value for key, value in limits.items() if value is not None}
+    return dataclasses.field(default=default, metadata={"bounds": bounds, **metadata})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +81,20 @@ class Settings:
                 if value.get("name") not in known:
                     raise SettingError(unknown(cls.__name__.lower(), str(value.get("name")), known))
                 kind = known[value["name"]]
-        hints = typing.get_type_hints(kind)
-        fields = {field.name: field for field in dataclasses.fields(kind)}
-        arguments: dict[str, Any] = {}
-        for key, item in value.items():
-            if key == "name":
-                continue
-            if key not in fields:
-                raise SettingError(unknown(f"setting of {kind.name or kind.__name__}", key, fields))
-            arguments[key] = _decode(hints[key], item)
-        return kind(**arguments)
+        return kind(**{key: kind.read_field(key, item) for key, item in value.items() if key != "name"})
+
+    @classmethod
+    def read_field(cls, key: str, value: Any) -> Any:
+        """Returns the value of one field from its JSON form, checked as when an instance is made.
+
+        Raises:
+            SettingError: An unknown field (with the nearest one), a wrong type, or a value out of range.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if key not in fields:
+            raise SettingError(unknown(f"setting of {cls.name or cls.__name__}", key, fields))
+        hint = typing.get_type_hints(cls)[key]
+        return _checked(cls, fields[key], _decode(hint, value), hint)
 
     def replace(self, **changes: Any) -> Self:
         """Returns a copy with some fields changed; unknown fields are refused with the nearest name.
@@ -108,19 +117,28 @@ def members(family: type[T]) -> dict[str, type[T]]:
     return dict(sorted(found.items()))
 
 
-def _checked(owner: type[Settings], field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
+def _checked(owner: type[Settings], field: dataclasses.Field[Any], value: Any, hint: Any, item: str = "") -> Any:
     """Returns `value`, an int widened to float where the field is one; refuses a wrong type or range."""
-    where = f"{owner.name or owner.__name__}: {field.name}"
+    where = f"{owner.name or owner.__name__}: {field.name}{item}"
     allowed = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise SettingError(f"{where} is a number beyond 2^63; expected one that fits a computer's integer")
     if float in allowed and int not in allowed and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if typing.get_origin(hint) is typing.Literal:
-        if value not in typing.get_args(hint):
-            raise SettingError(f"{where} is {value!r}; expected one of {', '.join(map(repr, typing.get_args(hint)))}")
+    if value is None and type(None) in allowed:
+        return None
+    chosen = next((kind for kind in allowed if typing.get_origin(kind) is typing.Literal), None)
+    if chosen is not None:
+        if value not in typing.get_args(chosen):
+            raise SettingError(f"{where} is {value!r}; expected one of {', '.join(map(repr, typing.get_args(chosen)))}")
         return value
-    plain = tuple(item for item in (typing.get_origin(a) or a for a in allowed) if isinstance(item, type))
+    listed = next((a for a in allowed if typing.get_origin(a) is tuple), None)
+    if listed is not None and isinstance(value, tuple | list):
+        kind = typing.get_args(listed)[0]
+        return tuple(_checked(owner, field, one, kind, f"[{place}]") for place, one in enumerate(value))
+    plain = tuple(kind for kind in (typing.get_origin(a) or a for a in allowed) if isinstance(kind, type))
     if plain and (not isinstance(value, plain) or (isinstance(value, bool) and bool not in plain)):
-        names = " or ".join(item.__name__ for item in plain)
+        names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in plain)
         raise SettingError(f"{where} is {value!r}; expected {names}, found {type(value).__name__}")
     bounds = field.metadata.get("bounds", {})
     if bounds and value is not None and not within(value, bounds):
@@ -150,6 +168,8 @@ def _encode(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return value
 
 
@@ -167,6 +187,6 @@ def _decode(hint: Any, value: Any) -> Any:
             value = {"name": value}
         if isinstance(value, dict):
             return hint.from_json(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     return value

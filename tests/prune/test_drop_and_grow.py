@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.data import TensorDataset
 
+from gossamer.compression import compress
 from gossamer.errors import SettingError
 from gossamer.prune import (
     NM,
@@ -26,6 +28,8 @@ from gossamer.prune import (
     Uniform,
     Untried,
 )
+from gossamer.tasks import LoaderTask
+from gossamer.train import Training
 from tests.prune.toy import Regression, epoch_of, network, sgd, sparsity, train
 
 
@@ -282,3 +286,34 @@ def test_groups_that_cannot_come_back_are_refused(granularity) -> None:
         DropAndGrow(sparsity=0.5, granularity=granularity)
     with pytest.raises(SettingError, match="expected last <= first"):
         DropAndGrow(first=0.1, last=0.2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "moves"),
+    [
+        ({"every": 5}, 2, True),  # six steps, an update after the fifth
+        ({"every": 6}, 2, False),  # none after the last step
+        ({"every": 5, "until": 0.5}, 2, False),
+        ({"every": 50}, 2, False),
+        ({"every": 50}, 0, True),  # nothing is trained, so nothing is to be said
+    ],
+)
+def test_training_too_short_for_an_update_is_said_and_true(settings, epochs: int, moves: bool) -> None:
+    torch.manual_seed(0)
+    run = DropAndGrow(sparsity=0.8, **settings).start(network(), Regression(), epochs=epochs)
+    before = {name: mask.clone() for name, mask in run.masks.items()}
+    train(run, Regression())
+    assert (run.notes() == ()) == moves
+    if epochs:
+        assert moves != all(torch.equal(mask, before[name]) for name, mask in run.masks.items())
+
+
+def test_the_note_is_in_the_result_with_what_to_do() -> None:
+    data = TensorDataset(torch.randn(24, 12), torch.randint(4, (24,)))
+    task = LoaderTask(data, data, data, batch_size=8)
+    training = Training(epochs=7)
+    made = compress(network(), task, DropAndGrow(every=50), training=training, latency=False, progress=False)
+    assert [note for note in made.notes if "moved" in note] == [
+        "No weight was moved: updates come every 50 steps, and training has 21. "
+        "Set 'every' to 2, or train for more epochs."
+    ]

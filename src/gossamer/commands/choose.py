@@ -75,6 +75,10 @@ class Choose:
         """Returns what the network takes, where the form asked for needs to be traced."""
         if self.export is None or self.export.suffix == ".gossamer":
             return None
-        from gossamer.commands import inputs
+        from gossamer.recipes import Recipe
+        from gossamer.recipes.sources import TaskSource
 
-        return inputs.task(frontier.run["data"], seed=self.seed, columns=None, string_ids=False).example()
+        folder = self.run_path if self.run_path.is_dir() else self.run_path.parent
+        recipe = folder / "recipe.toml"
+        tasks = Recipe.load(recipe).tasks() if recipe.is_file() else TaskSource(frontier.run["data"])
+        return tasks(self.seed).example()

@@ -2,80 +2,87 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+import dataclasses
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from gossamer.commands.command import Fractions, MaybeColumns, MaybeNumber, MaybeWhole, Seeds
-from gossamer.errors import TrainingError
+from tyro.conf import Positional, arg
+
+from gossamer.commands.recipe_options import given, recipe_options
+from gossamer.errors import SettingError, TrainingError
+from gossamer.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compare:
+class _Compare:
     """Compares methods on one network and one data set, at equal training.
 
-    Every finished cell (a method at a sparsity with a seed) is on disk before the next starts: the same
-    command again goes on where it stopped. Writes run.json, report.html, frontier.svg and every network.
+    Every finished cell (a method at a setting with a seed) is on disk before the next starts: the same command again
+    goes on where it stopped. Writes run.json, recipe.toml, report.html, frontier.svg and every network. Everything may
+    stand in a recipe file (`gossamer recipe init` writes one); options given here override it.
 
     Examples:
       gossamer compare --data digits-graph --model gcn --methods dense,rigl,magnitude --out runs/digits
       gossamer compare --data cora --model 'gcn[hidden=16]' --methods 'dense,rigl[every=50]' --out runs/cora
+      gossamer compare --task own_model.py:make_task --model own_model.py:Net --out runs/own
+      gossamer compare recipe.toml --seeds 0,1,2,3,4
     """
-
-    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    model: str  # a network of the zoo, optionally with arguments: gcn, 'gcn[hidden=16]'
-    methods: str = "dense,magnitude,rigl"  # optionally with settings: 'rigl[every=50],magnitude'
-    sparsities: Fractions = (0.5, 0.9)  # fractions of the weights to remove
-    seeds: Seeds = (0, 1, 2)  # seeds of weights, batches and splits
-    out: Path  # folder of the comparison
-    epochs: MaybeWhole = None  # epochs each cell trains (default: the network's own)
-    learning_rate: MaybeNumber = None  # of the optimiser (default: the network's own)
-    patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
-    threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
-    columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
-    string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
     def run(self, console: Console) -> dict[str, Any]:
         """Runs what is missing, prints the table, and returns the content of run.json."""
         from gossamer import report
-        from gossamer.commands import inputs
-        from gossamer.compression import compare, parse_methods
 
-        inputs.check_folder(self.out)
-        inputs.use_threads(self.threads)
-        methods = parse_methods(self.methods)
-        training = inputs.training(
-            self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
-        )
-        task = functools.cache(
-            lambda seed: inputs.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids)
-        )
-        first = self.seeds[0] if self.seeds else 0
-        inputs.network(self.model, task(first))  # a wrong argument is found before anything trains
-        frontier = compare(
-            lambda: inputs.network(self.model, task(first)),
-            task,
-            methods,
-            sparsities=self.sparsities,
-            seeds=self.seeds,
-            out=self.out,
-            training=training,
-            names={"data": self.data, "model": self.model},
-        )
-        run = frontier.to_json()
-        failed = [cell for cell in run["cells"] if cell["status"] != "done"]
+        recipe = self.read()
+        run = recipe.run().to_json()
+        failed = [cell for cell in run["cells"] if cell["status"] == "failed"]
         if len(failed) == len(run["cells"]):
             raise TrainingError(
-                f"all {len(failed)} cells failed, the first: {failed[0]['error']}; see {self.out}/run.json"
+                f"all {len(failed)} cells failed, the first: {failed[0]['error']}; see {recipe.out}/run.json"
             )
-        page = report.write(run, self.out)
-        report.frontier_svg(run, self.out / "frontier.svg")
+        page = report.write(run, recipe.out)
+        report.frontier_svg(run, recipe.out / "frontier.svg")
         console.print(report.table(run))
+        notes = Counter((cell["method"], note) for cell in run["cells"] for note in cell.get("notes") or [])
+        for (method, note), count in notes.items():
+            console.print(f"{method}: {note} ({count} of {len(run['cells'])} cells)", markup=False, highlight=False)
         if failed:
             console.print(f"{len(failed)} of {len(run['cells'])} cells failed; the report says why", style="red")
         console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
         return run
+
+    def read(self) -> Recipe:
+        """Returns the recipe that the file and the options make together."""
+        file, named = getattr(self, "recipe_path", None), getattr(self, "recipe", None)
+        if file is not None and named is not None:
+            raise SettingError(f"two recipes are given, {file} and {named}; give one")
+        options = given(self)
+        if file is not None or named is not None:
+            return Recipe.load(file or str(named), options)
+        missing = [f"--{name}" for name in ("model", "out") if name not in options]
+        if not {"data", "task"} & set(options):
+            missing.insert(0, "--data (or --task)")
+        if missing:
+            raise SettingError(f"compare needs {' and '.join(missing)}, or a recipe file; see gossamer compare --help")
+        return Recipe.make(options)
+
+
+_FILE = Annotated[
+    Path | None, Positional, arg(metavar="[RECIPE]", help="a recipe file, TOML or YAML", help_behavior_hint="")
+]
+_NAMED = Annotated[Path | None, arg(metavar="FILE", help="the same, as an option", help_behavior_hint="")]
+
+Compare = dataclasses.make_dataclass(
+    "Compare",
+    [
+        ("recipe_path", _FILE, dataclasses.field(default=None, metadata={"positional": True})),
+        ("recipe", _NAMED, dataclasses.field(default=None)),
+        *recipe_options(),
+    ],
+    bases=(_Compare,),
+    namespace={"__doc__": _Compare.__doc__, "__module__": __name__},
+    frozen=True,
+    kw_only=True,
+)

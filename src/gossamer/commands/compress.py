@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import MaybeColumns, MaybeNumber, MaybeText, MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybeNumber, MaybePath, MaybeText, MaybeWhole, Whole
 from gossamer.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import nn
 
     from gossamer.compression import Method
-    from gossamer.tasks.task import Task
+    from gossamer.recipes.sources import TaskSource
     from gossamer.train import Training
 
 FILE = "model.gossamer"
@@ -30,10 +31,13 @@ class Compress:
     Examples:
       gossamer compress --data cora --model gcn --method rigl --sparsity 0.9 --out runs/small
       gossamer compress --data cora --model gcn --method magnitude --budget 'bytes<=100k' --out runs/fits
+      gossamer compress --task own_model.py:make_task --model own_model.py:Net --out runs/own
     """
 
-    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
+    data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
+    weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     method: str = "magnitude"  # optionally with settings; several with commas are applied in turn
     sparsity: MaybeNumber = None  # fraction of the weights to remove (default: the method's own)
     budget: MaybeText = None  # bounds such as 'latency_ms<=2,bytes<=100k'; the sparsity is searched for
@@ -52,13 +56,15 @@ class Compress:
         from gossamer.commands import inputs
         from gossamer.compression import compress, describe_run
         from gossamer.cost import Budget
+        from gossamer.recipes.sources import short
 
         inputs.check_folder(self.out)
         inputs.use_threads(self.threads)
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
-        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
-        model, training = self._start(task)
+        tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
+        task = tasks(self.seed)
+        model, training = self._start(tasks)
         result = compress(
             model,
             task,
@@ -70,7 +76,8 @@ class Compress:
             checkpoint=self.out / "checkpoints",
         )
         cell = {**result.to_json(), "id": self.method, "status": "done", "error": None}
-        described = describe_run("compression", task, training, data=self.data, model=self.model)
+        data = short(self.data or self.task or "")
+        described = describe_run("compression", task, training, data=data, model=short(self.model))
         run = {**described, "cells": [cell]}
         result.save(self.out / FILE)
         files.write_json(self.out / "run.json", run)
@@ -95,28 +102,20 @@ class Compress:
             raise SettingError(f"--sparsity: {self.method} has nothing to set by it; leave it out")
         return [*methods[:-1], last.replace(**{last.knob: self.sparsity})]
 
-    def _start(self, task: Task) -> tuple[Any, Training]:
+    def _start(self, tasks: TaskSource) -> tuple[nn.Module, Training]:
         """Returns the network to compress, trained, and how to train it on."""
-        import torch
-
         from gossamer.commands import inputs
         from gossamer.compression import compress, method
-        from gossamer.deploy import load
+        from gossamer.recipes.changes import Changes
 
-        if Path(self.model).is_file():
-            model: Any = load(self.model)
-            name = model.zoo["name"]  # only networks of the zoo load without their class
-            return model, inputs.training(
-                name, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
-            )
-        training = inputs.training(
-            self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
-        )
-        torch.manual_seed(self.seed)
-        fresh = inputs.network(self.model, task)
+        changes = Changes(epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience)
+        found = inputs.saved(self.model, self.weights, tasks, seed=self.seed)
+        if found is not None:
+            return found, inputs.training(getattr(found, "zoo", {"name": None})["name"], changes)
+        training = inputs.training(self.model, changes)
         dense = compress(
-            fresh,
-            task,
+            inputs.network(self.model, tasks, seed=self.seed),
+            tasks(self.seed),
             method("dense"),
             training=training,
             seed=self.seed,

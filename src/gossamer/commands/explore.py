@@ -25,8 +25,9 @@ class Explore:
       gossamer explore --data fashion-mnist --model lenet --method magnitude --objectives latency_ms,bytes --out runs/a
     """
 
-    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    model: str  # a network of the zoo, optionally with arguments: gcn, 'gcn[hidden=16]'
+    data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or your own: file.py:Net
     method: str = "magnitude"  # one method, optionally with settings; its sparsity and choices are varied
     objectives: str = "bytes"  # costs to make small, with commas: bytes,latency_ms
     trials: Whole = 50  # how many in all, those of earlier runs and of other processes counted in
@@ -46,6 +47,8 @@ class Explore:
         from gossamer import report
         from gossamer.commands import inputs
         from gossamer.compression import explore, parse_methods
+        from gossamer.recipes.changes import Changes
+        from gossamer.recipes.sources import ModelSource, short
 
         inputs.check_folder(self.out)
         inputs.use_threads(self.threads)
@@ -54,13 +57,12 @@ class Explore:
             raise SettingError(f"--method takes one method, found {len(methods)}: {', '.join(methods)}")
         (name, method), *_ = methods.items()
         objectives = [part.strip() for part in self.objectives.split(",") if part.strip()]
-        training = inputs.training(
-            self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
-        )
-        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
+        changes = Changes(epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience)
+        training = inputs.training(self.model, changes)
+        tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
         frontier = explore(
-            lambda: inputs.network(self.model, task),
-            task,
+            ModelSource(self.model, tasks, self.seed),
+            tasks(self.seed),
             method,
             out=self.out,
             objectives=objectives,
@@ -70,7 +72,7 @@ class Explore:
             budget=self.budget,
             storage=self.storage,
             name=name,
-            names={"data": self.data, "model": self.model},
+            names={"data": short(self.data or self.task or ""), "model": short(self.model)},
         )
         run = frontier.to_json()
         failed = [cell for cell in run["cells"] if cell["status"] != "done"]

@@ -1,78 +1,78 @@
-"""Makes the task, the network and its training from what the options say."""
+"""Makes the task, the network and its training from what the options of a command say."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from gossamer.compression.registry import parse_named
-from gossamer.errors import FileError, SettingError
-from gossamer.models import default_training, for_task
-from gossamer.tasks import datasets
-from gossamer.tasks.task import Task
+from gossamer.deploy.store import load, read_plan
+from gossamer.errors import ModelError, SettingError
+from gossamer.recipes.changes import Changes
+from gossamer.recipes.run import check_folder
+from gossamer.recipes.sources import ModelSource, TaskSource, own_training
+from gossamer.references import Reference
 from gossamer.train import Training
 
-
-def task(data: str, *, seed: int, columns: tuple[str, ...] | None, string_ids: bool) -> Task:
-    """Makes the task of a named data set or of an edge list.
-
-    Raises:
-        DataError, FileError, SettingError: As `datasets.task`.
-    """
-    return datasets.task(data, seed=seed, columns=columns, string_ids=string_ids or None)
+__all__ = ["check_folder", "network", "saved", "tasks", "training", "use_threads"]
 
 
-def zoo(text: str) -> tuple[str, dict[str, Any]]:
-    """Reads one network of the zoo, optionally with arguments, as in `gcn[hidden=16]`.
+def tasks(
+    data: str | None, task: str | None, *, columns: tuple[str, ...] | None = None, string_ids: bool = False
+) -> TaskSource:
+    """Returns what makes the task of a seed, from a data set or from the user's own code.
 
     Raises:
-        SettingError: It does not read so, or there are several.
+        SettingError: Both or neither are given, or the reference does not read.
     """
-    found = parse_named(text)
-    if len(found) != 1:
-        raise SettingError(f"--model takes one network, found {len(found)}: {', '.join(found)}")
-    return next(iter(found.values()))
+    if (data is None) == (task is None):
+        raise SettingError("--data and --task exclude each other, and one is needed; give one of them")
+    return TaskSource(data, None if task is None else Reference.parse(task), columns, string_ids)
 
 
-def network(text: str, task: Task) -> nn.Module:
-    """Makes a network of the zoo with fresh weights and the task's widths.
+def network(text: str, tasks: TaskSource, *, seed: int = 0) -> nn.Module:
+    """Makes a network with fresh weights: of the zoo, with the task's widths, or the user's own.
 
     Raises:
-        SettingError, ModelError: As `models.for_task`.
+        GossamerError: As `ModelSource`.
     """
-    name, arguments = zoo(text)
-    return for_task(name, task, **arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ModelSource(text, tasks, seed)()
 
 
-def training(text: str, *, epochs: int | None, learning_rate: float | None, patience: int | None) -> Training:
-    """Returns how the network of this name is trained, its own defaults where an option is None.
+def saved(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0) -> nn.Module | None:
+    """Returns a saved network, from its file alone or into one of the user's own; None where no file is named.
+
+    Raises:
+        FileError: A file is missing or damaged.
+        ModelError: The file does not fit the network, or needs its class.
+    """
+    if weights is not None:
+        return load(weights, model=network(model, tasks, seed=seed))
+    if not Path(model).is_file():
+        return None
+    name = read_plan(model).model
+    if not name.get("zoo"):
+        raise ModelError(
+            f"{model} holds a {name.get('class', 'network')} that is not of the zoo; "
+            f"name its class too: --model file.py:Class --weights {model}"
+        )
+    return load(model)
+
+
+def training(model: str | None, changes: Changes) -> Training:
+    """Returns how a network is trained: its own way, with changes.
+
+    Args:
+        model: A network of the zoo or a reference; None for one that is neither, trained by `Training()`.
+        changes: What the options say.
 
     Raises:
         SettingError: An unknown network, or a value out of range.
     """
-    made = Training.from_json(default_training(zoo(text)[0]))
-    if epochs is not None:
-        made = made.replace(epochs=epochs)
-    if patience is not None:
-        made = made.replace(patience=patience)
-    if learning_rate is not None:
-        made = made.replace(optimizer=made.optimizer.replace(learning_rate=learning_rate))
-    return made
-
-
-def check_folder(folder: Path) -> None:
-    """Refuses an output folder that could not be made or written, before anything has been trained for it.
-
-    Raises:
-        FileError: It, or the nearest folder above it that exists, is a file or may not be written.
-    """
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise FileError(f"{folder}: cannot be written, {nearest} is no writable folder; choose another --out")
+    return changes.over(Training() if model is None else own_training(model))
 
 
 def use_threads(threads: int | None) -> None:

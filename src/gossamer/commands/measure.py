@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gossamer import units
-from gossamer.commands.command import MaybeColumns, MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybePath, MaybeText, MaybeWhole, Whole
 
 if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
-    from gossamer.tasks.task import Task
+    from gossamer.recipes.sources import TaskSource
 
 _WRITE = {
     "bytes": lambda value: units.count(value, "B"),
@@ -28,15 +27,19 @@ class Measure:
     """Measures what a network takes: parameters, bytes, multiply-accumulates, latency and memory.
 
     A saved network is measured as it is and with a sparse kernel in each layer where that is faster here; its
-    quality on the test split is shown too. A network of the zoo has fresh weights, so only its cost is shown.
+    quality on the test split is shown too. A network of the zoo, and one of your own without --weights,
+    has fresh weights, so only its cost is shown.
 
     Examples:
       gossamer measure --data cora --model gcn
       gossamer measure --data cora --model runs/small/model.gossamer --threads 1
+      gossamer measure --task own_model.py:make_task --model own_model.py:Net --weights runs/own/model.gossamer
     """
 
-    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
+    data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
+    weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     threads: MaybeWhole = None  # threads to time with (default: PyTorch's own)
     seed: Whole = 0  # seed of the split
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
@@ -51,8 +54,9 @@ class Measure:
         from gossamer.commands import inputs
         from gossamer.cost import measure
 
-        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
-        variants, quality = self._variants(task)
+        tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
+        task = tasks(self.seed)
+        variants, quality = self._variants(tasks)
         costs = {
             name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()
         }
@@ -68,20 +72,21 @@ class Measure:
             table.add_row(f"{name} (test)", units.quality(name, value))
         console.print(table)
         return {
-            "data": self.data,
+            "data": self.data or self.task,
             "model": self.model,
             "costs": costs,
             "quality": quality or None,
             "machine": machine.describe(),
         }
 
-    def _variants(self, task: Task) -> tuple[dict[str, nn.Module], dict[str, float]]:
+    def _variants(self, tasks: TaskSource) -> tuple[dict[str, nn.Module], dict[str, float]]:
         """Returns the networks to measure by name, and the test quality of a trained one."""
         from gossamer.commands import inputs
-        from gossamer.deploy import accelerate, load
+        from gossamer.deploy import accelerate
 
-        if not Path(self.model).is_file():
-            return {self.model: inputs.network(self.model, task)}, {}
-        model = load(self.model)
+        model = inputs.saved(self.model, self.weights, tasks, seed=self.seed)
+        if model is None:
+            return {self.model: inputs.network(self.model, tasks, seed=self.seed)}, {}
+        task = tasks(self.seed)
         quick = accelerate(model, task.example(), threads=self.threads).model
         return {"as saved": model, "accelerated": quick}, task.evaluate(model, "test")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
-from gossamer.commands.command import MaybeText
+from tyro.conf import Positional, arg
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,10 +17,12 @@ class Methods:
 
     Examples:
       gossamer methods
-      gossamer methods --name rigl
+      gossamer methods rigl
     """
 
-    name: MaybeText = None  # show the settings of this method alone
+    name: Annotated[
+        str | None, Positional, arg(metavar="[NAME]", help="show its settings alone", help_behavior_hint="")
+    ] = field(default=None, metadata={"positional": True})
 
     def run(self, console: Console) -> dict[str, Any]:
         """Prints the table and returns `{"methods": [...]}`."""

@@ -10,7 +10,6 @@ from gossamer.compression.method import Method as Method
 from gossamer.compression.registry import method as method
 from gossamer.compression.registry import methods as methods
 from gossamer.compression.registry import parse_methods as parse_methods
-from gossamer.compression.registry import parse_named as parse_named
 from gossamer.compression.registry import register as register
 from gossamer.frontier.frontier import Frontier as Frontier
 from gossamer.frontier.points import Point as Point
@@ -28,6 +27,5 @@ __all__ = [
     "method",
     "methods",
     "parse_methods",
-    "parse_named",
     "register",
 ]

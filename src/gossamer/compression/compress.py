@@ -139,6 +139,7 @@ def _run(
             progress=progress,
         )
         training_macs += history.forward_passes * step_macs
+        history.notes.extend(run.notes())
         histories.append(history)
         small = run.finish()
 

@@ -84,6 +84,10 @@ class Compression:
         """Returns how many nonzeros each weight it prunes may have in the end, by parameter name; None: no target."""
         return None
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns what a reader of the result must know of how it was made, a sentence each."""
+        return ()
+
     def finish(self) -> nn.Module:
         """Returns the compressed network as plain modules."""
         return self.model

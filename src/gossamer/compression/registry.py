@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import pkgutil
 import re
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from gossamer.compression.method import Method
 from gossamer.errors import SettingError, unknown
+from gossamer.naming import parse_named
 
 FAMILIES = ("gossamer.compression", "gossamer.prune")
 
@@ -78,39 +78,6 @@ def method(name: str, **changes: Any) -> Method:
     return known[name].method.replace(**changes)
 
 
-def parse_named(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Reads `name[key=value,...],name,...` into label -> (name, settings).
-
-    Values are JSON where they parse as such, else text.
-
-    >>> parse_named("rigl[every=50],magnitude")
-    {'rigl[every=50]': ('rigl', {'every': 50}), 'magnitude': ('magnitude', {})}
-
-    Raises:
-        SettingError: Brackets do not match, a setting has no `=`, or a label occurs twice.
-    """
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for item in _split(text):
-        match = re.fullmatch(r"([^\[\]=]+?)(?:\[(.*)\])?", item)
-        if match is None:
-            raise SettingError(f"{item!r} does not read as NAME or NAME[KEY=VALUE,...]")
-        settings: dict[str, Any] = {}
-        for pair in _split(match[2] or ""):
-            key, equals, value = pair.partition("=")
-            if not equals:
-                raise SettingError(f"{item!r}: setting {pair!r} has no '='; write KEY=VALUE")
-            try:
-                settings[key.strip()] = json.loads(value)
-            except ValueError:
-                settings[key.strip()] = value.strip()
-        if item in found:
-            raise SettingError(f"{item!r} is listed twice; list each once")
-        found[item] = (match[1].strip(), settings)
-    if not found:
-        raise SettingError("no name was given; write for example rigl,magnitude")
-    return found
-
-
 def parse_methods(text: str) -> dict[str, Method]:
     """Reads a comma-separated list of methods, each optionally with settings in brackets.
 
@@ -121,22 +88,3 @@ def parse_methods(text: str) -> dict[str, Method]:
         SettingError: As `method` and `parse_named`.
     """
     return {label: method(name, **settings) for label, (name, settings) in parse_named(text).items()}
-
-
-def _split(text: str) -> list[str]:
-    """Splits at the commas that stand outside brackets and braces."""
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
-        if letter in "[{":
-            depth += 1
-        elif letter in "]}":
-            depth -= 1
-            if depth < 0:
-                raise SettingError(f"{text!r}: ']' at character {place + 1} closes nothing")
-        elif letter == "," and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
-    if depth:
-        raise SettingError(f"{text!r}: a '[' is not closed")
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]

@@ -159,6 +159,17 @@ class SparseTraining(Compression):
         """Returns how many weights of each parameter are active."""
         return self._masks.nonzeros()
 
+    def notes(self) -> tuple[str, ...]:
+        """Says so where training is too short for a single update, so that no weight ever moved."""
+        if self._last_update or not self._steps:
+            return ()
+        every, until = self._method.every, self._method.until
+        share = f", {until:.0%} of which may be followed by one" if until < 1.0 else ""
+        return (
+            f"No weight was moved: updates come every {every} steps, and training has {self._steps}{share}. "
+            f"Set 'every' to {max(self._steps // 10, 1)}, or train for more epochs.",
+        )
+
     def layer_report(self) -> list[dict[str, Any]]:
         """Returns one record a prunable weight: name, kind, shape, parameters, nonzeros, sparsity."""
         return self._masks.report()

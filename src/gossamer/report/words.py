@@ -8,6 +8,7 @@ from gossamer import units
 from gossamer.frontier.axes import axis, change
 from gossamer.frontier.frontier import Frontier
 from gossamer.frontier.points import Point
+from gossamer.references import is_reference
 
 
 def headline(frontier: Frontier) -> str:
@@ -43,7 +44,9 @@ def kernels(point: Point) -> str:
 
 
 def command(frontier: Frontier) -> str:
-    """Returns the command line that runs this comparison again."""
+    """Returns the command line that runs this comparison again: its recipe, where it is of the user's own code."""
+    if any(is_reference(str(frontier.run.get(key) or "")) for key in ("data", "model")):
+        return "gossamer compare recipe.toml"
     cells = frontier.cells
     methods = list(dict.fromkeys(str(cell["method"]) for cell in cells))
     sparsities = sorted({cell["sparsity"] for cell in cells if cell.get("sparsity") and not cell.get("budget")})

@@ -6,6 +6,7 @@ from gossamer.tasks.graph_classification import GraphClassification as GraphClas
 from gossamer.tasks.image import ImageClassification as ImageClassification
 from gossamer.tasks.link import LinkPrediction as LinkPrediction
 from gossamer.tasks.link import Pairs as Pairs
+from gossamer.tasks.loader import LoaderTask as LoaderTask
 from gossamer.tasks.node import NodeClassification as NodeClassification
 from gossamer.tasks.readers.images import Images as Images
 from gossamer.tasks.sampled_node import SampledNodeClassification as SampledNodeClassification
@@ -18,6 +19,7 @@ __all__ = [
     "ImageClassification",
     "Images",
     "LinkPrediction",
+    "LoaderTask",
     "NodeClassification",
     "Pairs",
     "SampledNodeClassification",
