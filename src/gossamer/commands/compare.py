@@ -44,6 +44,7 @@ class Compare:
         from gossamer import report
         from gossamer.commands import inputs
         from gossamer.compression import compare, parse_methods
+        from gossamer.models import build
 
         inputs.check_folder(self.out)
         inputs.use_threads(self.threads)
@@ -51,20 +52,20 @@ class Compare:
         training = inputs.training(
             self.model, epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience
         )
-        task = functools.cache(
-            lambda seed: inputs.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids)
+        first = inputs.task(
+            self.data, seed=self.seeds[0] if self.seeds else 0, columns=self.columns, string_ids=self.string_ids
         )
-        first = self.seeds[0] if self.seeds else 0
-        inputs.network(self.model, task(first))  # a wrong argument is found before anything trains
+        zoo: Any = inputs.network(self.model, first).zoo  # a wrong argument is found before anything trains
         frontier = compare(
-            lambda: inputs.network(self.model, task(first)),
-            task,
+            functools.partial(build, zoo["name"], **zoo["arguments"]),
+            lambda seed: inputs.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids),
             methods,
             sparsities=self.sparsities,
             seeds=self.seeds,
             out=self.out,
             training=training,
             names={"data": self.data, "model": self.model},
+            threads=self.threads,
         )
         run = frontier.to_json()
         failed = [cell for cell in run["cells"] if cell["status"] != "done"]
