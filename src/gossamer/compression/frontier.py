@@ -47,10 +47,14 @@ def describe_run(
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One method at one setting: means and sample standard deviations over its seeds."""
+    """One method at one setting: means and sample standard deviations over its seeds.
+
+    `budget` is the one that the setting was searched for, as text; None where the setting was given.
+    """
 
     method: str
     sparsity: float | None
+    budget: str | None = None
     seeds: tuple[int, ...]
     quality: float
     quality_spread: float
@@ -78,13 +82,13 @@ class Frontier:
 
     def points(self) -> list[Point]:
         """Returns one point for each method and setting with at least one finished cell, in the cells' order."""
-        groups: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
+        groups: dict[tuple[str, float | str | None], list[dict[str, Any]]] = {}
         for cell in self.cells:
             if cell["status"] == "done":
-                groups.setdefault((cell["method"], cell["sparsity"]), []).append(cell)
-        return [self._point(method, sparsity, cells) for (method, sparsity), cells in groups.items()]
+                groups.setdefault((cell["method"], cell.get("budget") or cell["sparsity"]), []).append(cell)
+        return [self._point(cells) for cells in groups.values()]
 
-    def _point(self, method: str, sparsity: float | None, cells: Sequence[dict[str, Any]]) -> Point:
+    def _point(self, cells: Sequence[dict[str, Any]]) -> Point:
         costs: dict[str, list[float]] = {}
         for cell in cells:
             for name, value in cell["cost"].items():
@@ -92,8 +96,9 @@ class Frontier:
                     costs.setdefault(name, []).append(float(value))
         quality = [float(cell["quality"][self.metric]) for cell in cells]
         return Point(
-            method=method,
-            sparsity=sparsity,
+            method=cells[0]["method"],
+            sparsity=cells[0]["sparsity"],
+            budget=cells[0].get("budget"),
             seeds=tuple(cell["seed"] for cell in cells),
             quality=statistics.fmean(quality),
             quality_spread=_spread(quality),
