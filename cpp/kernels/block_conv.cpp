@@ -75,7 +75,7 @@ bool values(const Convolution& c, float* scratch) {
   const std::int64_t length = run_length(planes);
   planes.place_columns(work.place);
   planes.clear_slack(work.images);
-  __builtin_memset(c.out, 0, c.pattern.entries * kRows * sizeof(float));
+  if (c.pattern.entries > 0) __builtin_memset(c.out, 0, c.pattern.entries * kRows * sizeof(float));
   values_gradient(c, planes, work, [&](std::int64_t row, const float* flow, const float* image, float* runs) {
     const std::int64_t block = row / kRows;
     lay_out_flow(c, planes, flow, row, runs);

@@ -62,7 +62,7 @@ bool values(const Convolution& c, float* scratch) {
   const std::int64_t pixels = c.shape.out_size[0] * c.shape.out_size[1], length = run_length(planes);
   planes.place_columns(work.place);
   planes.clear_slack(work.images);
-  __builtin_memset(c.out, 0, c.pattern.entries * sizeof(float));
+  if (c.pattern.entries > 0) __builtin_memset(c.out, 0, c.pattern.entries * sizeof(float));
   values_gradient(c, planes, work, [&](std::int64_t row, const float* flow, const float* image, float* run) {
     for (std::int64_t r = row; r < smaller(row + kRows, c.outputs); ++r) {
       planes.lay_out_run(flow + r * pixels, length, run);

@@ -29,6 +29,7 @@ COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossame
     "report": "make the page of a run again",
     "methods": "list the methods",
     "datasets": "list the data sets, and where each is",
+    "bench": "time the kernels against their best alternatives",
     "doctor": "show what this installation has and lacks",
 }
 

@@ -69,8 +69,8 @@ def number(kind: Callable[[str], T], what: str) -> Callable[[str], T]:
     return parse
 
 
-def _listed(values: tuple[Any, ...]) -> str:
-    return ",".join(map(str, values))
+def _listed(values: tuple[Any, ...] | None) -> str:
+    return "" if values is None else ",".join(map(str, values))
 
 
 Fractions = Annotated[tuple[float, ...], option("A,B,...", numbers(float, "a number, as in 0.5,0.9"), _listed)]
@@ -83,5 +83,10 @@ Seeds = Annotated[tuple[int, ...], option("A,B,...", numbers(int, "a whole numbe
 Whole = Annotated[int, option("N", number(int, "a whole number"), str)]
 MaybeWhole = Annotated[int | None, option("N", number(int, "a whole number")), arg(help_behavior_hint="")]
 MaybeNumber = Annotated[float | None, option("X", number(float, "a number")), arg(help_behavior_hint="")]
+MaybeThreads = Annotated[
+    tuple[int, ...] | None,
+    option("A,B,...", numbers(int, "a whole number, as in 1,2"), _listed),
+    arg(help_behavior_hint=""),
+]
 MaybePath = Annotated[Path | None, option("PATH", Path), arg(help_behavior_hint="")]
 MaybeText = Annotated[str | None, option("TEXT", str), arg(help_behavior_hint="")]

@@ -1,0 +1,13 @@
+// Runs the unit tests of all kernels, for every instruction set that they are compiled for and this processor has.
+#include "check.hpp"
+
+int main() {
+  using namespace gossamer::tests;
+  test_sparse();
+  test_neighbours();
+  test_low_bits();
+  test_sampling();
+  test_skipgram();
+  if (failures == 0) std::puts("all kernels agree with their definitions");
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,1 @@
+"""One file a family of kernels; `cases(patience)` yields its cases, each built when its turn comes."""

@@ -1,0 +1,49 @@
+"""What the families of sparse layers share: random zeros, and what a product has to do and to move."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gossamer.bench.case import Call
+
+
+def prune(layer: nn.Linear | nn.Conv2d, sparsity: float, kernel: str) -> None:
+    """Zeros weights at random; in blocks, 16 outputs share their zeros."""
+    weight = layer.weight
+    shared = 16 if kernel == "blocks" else 1
+    kept = torch.rand(-(-weight.shape[0] // shared), *weight.shape[1:]) >= sparsity
+    weight.data.mul_(kept.repeat_interleave(shared, 0)[: weight.shape[0]])
+
+
+def product_flops(layer: nn.Linear, batch: int) -> float:
+    """Returns the operations of a product that skips the zeros."""
+    return 2.0 * int(layer.weight.count_nonzero()) * batch
+
+
+def product_bytes(layer: nn.Linear, batch: int, kernel: str) -> float:
+    """Returns the bytes of values, column numbers, input and output."""
+    nonzeros = int(layer.weight.count_nonzero())
+    columns = nonzeros / (16 if kernel == "blocks" else 1)
+    return 4.0 * (nonzeros + columns + batch * (layer.in_features + layer.out_features))
+
+
+def torch_csr(indptr: Tensor, indices: Tensor, values: Tensor, columns: int) -> Tensor:
+    """Returns a sparse tensor of torch's, without its remark that this layout is young."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")
+        return torch.sparse_csr_tensor(indptr, indices.long(), values, (len(indptr) - 1, columns))
+
+
+def inference(function: Callable[..., Any], *arguments: Any) -> Call:
+    """Returns a call of `function` with these arguments, as it runs for prediction."""
+
+    def run() -> object:
+        with torch.inference_mode():
+            return function(*arguments)
+
+    return run
