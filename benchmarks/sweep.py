@@ -63,21 +63,32 @@ def timeless(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def killed(out: Path, options: argparse.Namespace, seconds: float) -> tuple[int, list[int]]:
-    """Runs the sweep and kills it, each time after a random part of `seconds`; returns kills and cells done at each."""
+    """Runs the sweep and kills it, each time at random within so many seconds from its first training.
+
+    Returns how many kills came before the end, and the cells done at each.
+    """
     draw = random.Random(options.seed)
     command = [sys.executable, "-m", "benchmarks.sweep", "--only", str(out), "--workers", str(options.workers)]
     command += ["--epochs", str(options.epochs)]
     done = []
     for _ in range(options.kills):
+        before = trainings(out)
         running = subprocess.Popen(command, start_new_session=True)
+        while running.poll() is None and trainings(out) == before:
+            time.sleep(0.05)
         try:
-            running.wait(draw.uniform(0.2, 1.0) * seconds)
+            running.wait(draw.uniform(0.0, seconds))
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
         done.append(len(list(out.glob("cells/*/cell.json"))))
     subprocess.run(command, check=True)
     return sum(count < CELLS for count in done), done
+
+
+def trainings(out: Path) -> int:
+    """Returns how many trainings the logs tell of."""
+    return sum(log.read_text().count(" train: ") for log in out.glob("cells/*/log.txt"))
 
 
 def overhead(options: argparse.Namespace) -> None:
@@ -99,14 +110,15 @@ def kills(options: argparse.Namespace) -> None:
         begun = time.perf_counter()
         cells = timeless(sweep(straight, workers=options.workers, epochs=options.epochs, measured=False))
         wall = time.perf_counter() - begun
-        hit, done = killed(broken, options, options.within or wall / 2)
+        hit, done = killed(broken, options, options.within or wall / 5)
         same = timeless(json.loads((broken / "run.json").read_text())["cells"]) == cells
-        starts = sum(log.read_text().count(" train: ") for log in broken.glob("cells/*/log.txt"))
         pairs = [(straight / "cells" / c["id"], broken / "cells" / c["id"]) for c in cells]
         files = all((a / "model.gossamer").read_bytes() == (b / "model.gossamer").read_bytes() for a, b in pairs)
         print(f"{hit} kills before the end; cells done after each: {done}")
         print(f"cells equal to the undisturbed run's: {same}; networks equal byte by byte: {files}")
-        print(f"trainings begun: {starts} for {CELLS} cells, at most {CELLS + options.workers * hit} allowed")
+        print(
+            f"trainings begun: {trainings(broken)} for {CELLS} cells, at most {CELLS + options.workers * hit} allowed"
+        )
 
 
 def measuring(options: argparse.Namespace) -> None:
@@ -122,7 +134,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--within", type=float, help="seconds in which a kill comes (default: half an undisturbed run)")
+    parser.add_argument(
+        "--within", type=float, help="seconds from the first training in which a kill comes (default: a fifth of a run)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=("overhead", "kills", "measuring"), help="one part alone")
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)  # the sweep that is killed
