@@ -50,7 +50,7 @@ def test_ctrl_c_saves_what_is_under_way(tmp_path: Path, undisturbed: list[dict[s
     os.killpg(sweep.pid, signal.SIGINT)
     _, said = sweep.communicate()
     assert sweep.returncode
-    assert "the comparison was stopped with 0 of 6 cells finished; the same call goes on" in said.splitlines()[-1]
+    assert "the comparison was stopped, 0 of 6 cells finished; the same call goes on" in said.splitlines()[-1]
     assert not any(psutil.pid_exists(int(line.rsplit(" ", 1)[1])) for line in trainings(tmp_path))
     cells = ended(started(tmp_path, engine="inline"))
     assert timeless(cells) == undisturbed

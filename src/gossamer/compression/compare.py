@@ -138,7 +138,7 @@ def compare(
         except KeyboardInterrupt as stop:
             done = len(sweep.finished())
             raise Interrupted(
-                f"the comparison was stopped with {done} of {len(cells)} cells finished; the same call goes on from there"
+                f"the comparison was stopped, {done} of {len(cells)} cells finished; the same call goes on from there"
             ) from stop
         finally:
             sweep.release()
