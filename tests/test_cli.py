@@ -80,7 +80,7 @@ def test_report_makes_the_page_again(
     words = ["report", str(out), "--out", str(tmp_path / "p.html"), "--svg", str(tmp_path / "f.svg"), "--json"]
     assert cli.main([*words, "--cost", "macs"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"report": str(tmp_path / "p.html"), "svg": str(tmp_path / "f.svg")}
+    assert told == {"report": str(tmp_path / "p.html"), "svg": str(tmp_path / "f.svg"), "table": None}
     assert "Multiply-accumulates" in (tmp_path / "f.svg").read_text()
 
 

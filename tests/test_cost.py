@@ -112,10 +112,17 @@ def test_ratio_is_field_by_field_where_known():
         ("parameters<=1e3,peak_memory_bytes<=2Gi", {"parameters": 1000.0, "peak_memory_bytes": 2.0 * 2**30}),
         ("training_macs<=3T", {"training_macs": 3e12}),
         ("nonzeros<=0", {"nonzeros": 0.0}),
+        ("latency<=2ms", {"latency_ms": 2.0}),
+        ("latency<=1.5s", {"latency_ms": 1500.0}),
+        ("latency_ms <= 250 us", {"latency_ms": 0.25}),
+        ("latency<=250µs", {"latency_ms": 0.25}),
+        ("bytes<=100kB,memory<=2MiB", {"bytes": 100_000.0, "peak_memory_bytes": 2.0 * 2**20}),
+        ("bytes<=7B", {"bytes": 7.0}),
     ],
 )
 def test_budgets_are_read(text, bounds):
     assert Budget.parse(text).bounds() == bounds
+    assert Budget.parse(str(Budget.parse(text))) == Budget.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,10 @@ def test_budgets_are_read(text, bounds):
         ("bytes<=many", "cannot read"),
         ("bytes<=1.2.3", "not a number"),
         ("bytes<=3,bytes<=4", "twice"),
+        ("latency<=3,latency_ms<=4", "twice"),
+        ("latency<=3k", "no unit of latency_ms; expected us, ms or s"),
+        ("bytes<=3ms", "no unit of bytes; expected a prefix"),
+        ("macs<=3B", "no unit of macs"),
         ("bytes<=-3", "at least 0"),
     ],
 )

@@ -1,10 +1,14 @@
 """Timing calls what it says as often as it says; its numbers are those of the textbook."""
 
+import math
+import random
+import time
+
 import pytest
 import torch
 
 from gossamer.errors import SettingError
-from gossamer.timing import Timing, interleaved, using_threads
+from gossamer.timing import Timing, against, interleaved, median_interval, using_threads
 
 
 def test_timing_counts_its_repeats_and_calls_in_turns():
@@ -51,3 +55,31 @@ def test_threads_are_put_back_after_an_error():
     with pytest.raises(ValueError, match="mine"):
         fail()
     assert torch.get_num_threads() == before
+
+
+def test_the_interval_of_a_median_holds_it_and_narrows():
+    draw = random.Random(1)
+    missed, widths = 0, []
+    for _ in range(500):
+        low, high = median_interval([draw.expovariate(1.0) for _ in range(50)])
+        missed += not low <= math.log(2) <= high
+        widths.append(high - low)
+    assert missed <= 8, "it should miss about 3 times in 1000"
+    assert max(widths) < math.inf
+    assert median_interval([1.0] * 9) == (0.0, math.inf), "nine ranks are too few for three deviations"
+    assert median_interval([5.0] * 100) == (5.0, 5.0)
+
+
+def test_timing_against_a_far_bound_ends_at_the_first_look():
+    calls = []
+
+    def call():
+        calls.append(time.perf_counter())
+        time.sleep(0.004)
+
+    for bound in (0.1, 1000.0):
+        calls.clear()
+        timing = against(call, bound, seconds=100.0)
+        assert calls[-1] - calls[0] < 5.0
+        assert (timing.median_ms <= bound) == (bound > 1.0)
+    assert len(against(call, timing.median_ms, seconds=0.0).times_ms) >= 5, "no time left: what there is decides"

@@ -15,13 +15,14 @@ _HOME = {
     "Compressed": "gossamer.compression",
     "Compression": "gossamer.compression",
     "Cost": "gossamer.cost",
-    "Frontier": "gossamer.compression",
+    "Frontier": "gossamer.frontier",
     "Graph": "gossamer.graph",
     "Method": "gossamer.compression",
     "Training": "gossamer.train",
     "accelerate": "gossamer.deploy",
     "compare": "gossamer.compression",
     "compress": "gossamer.compression",
+    "explore": "gossamer.compression",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
     "measure": "gossamer.cost",
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
     from gossamer.compression.compare import compare
     from gossamer.compression.compress import compress
     from gossamer.compression.compressed import Compressed
-    from gossamer.compression.frontier import Frontier
+    from gossamer.compression.exploration.explore import explore
     from gossamer.compression.method import Compression, Method
     from gossamer.compression.registry import method, methods
     from gossamer.cost import Budget, Cost, measure
     from gossamer.deploy.accelerate import accelerate
     from gossamer.deploy.store import load, save
+    from gossamer.frontier.frontier import Frontier
     from gossamer.graph.graph import Graph
     from gossamer.train.fit import fit
     from gossamer.train.training import Training

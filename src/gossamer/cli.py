@@ -24,12 +24,15 @@ from gossamer.errors import GossamerError, SettingError, nearest, unknown
 
 COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossamer.commands.<name>
     "compare": "compare many methods on one network and one data set",
+    "explore": "search several settings of a method at once",
     "compress": "make one network smaller, and write it with a report",
     "measure": "measure what a network takes on this machine",
     "report": "make the page of a run again",
+    "choose": "say which network of a run to take and why, and write it",
     "methods": "list the methods",
     "datasets": "list the data sets, and where each is",
     "bench": "time the kernels against their best alternatives",
+    "papers": "list the papers followed, check their claims, write the ledger",
     "doctor": "show what this installation has and lacks",
 }
 
@@ -133,21 +136,53 @@ def _run(words: list[str]) -> None:
 
         sys.stdout.write(f"gossamer {__version__}\n")
         return
-    name, rest = words[0], [word for word in words[1:] if word != "--json"]
+    name, rest = words[0], words[1:]
     if name not in COMMANDS:
         raise SettingError(unknown("command", name, COMMANDS))
-    command = read(getattr(importlib.import_module(f"gossamer.commands.{name}"), name.capitalize()), name, rest)
+    from gossamer.commands.command import Group
+
+    kind = getattr(importlib.import_module(f"gossamer.commands.{name}"), name.capitalize())
+    if isinstance(kind, Group):
+        if not rest or rest[0] in {"-h", "--help"}:
+            sys.stdout.write(kind.help(name))
+            return
+        if rest[0] not in kind.actions:
+            raise SettingError(unknown(f"action of {name}", rest[0], kind.actions))
+        kind, name, rest = kind.actions[rest[0]], f"{name} {rest[0]}", rest[1:]
+    rest, as_json, file = _take_json(rest, to_file=getattr(kind, "json_file", False))
+    command = read(kind, name, rest)
     if command is None:
         return
 
     from rich.console import Console
 
-    if "--json" not in words:
-        command.run(Console(width=None if sys.stdout.isatty() else _WIDTH))
+    if not as_json or file:
+        result = command.run(Console(width=None if sys.stdout.isatty() else _WIDTH))
+        if file:
+            from gossamer.files import write_json
+
+            write_json(file, result)
         return
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, standard output gets one object
         result = command.run(Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH))
     sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+
+
+def _take_json(words: list[str], *, to_file: bool) -> tuple[list[str], bool, str | None]:
+    """Returns the words without `--json`, whether it is there, and the file named after it, where one may be.
+
+    A word with a dot or a separator in it is a file; so a command that takes one has no other words of that kind.
+    """
+    rest, found, file = [], False, None
+    for word in words:
+        if word == "--json":
+            found, after = True, True
+        elif found and after and to_file and {".", os.sep} & set(word) and not word.startswith("-"):
+            file, after = word, False
+        else:
+            rest.append(word)
+            after = False
+    return rest, found, file
 
 
 def _check_options(kind: type[Any], name: str, words: list[str]) -> None:

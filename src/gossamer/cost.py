@@ -19,7 +19,17 @@ from gossamer import storage
 from gossamer.counting import Profile, count_macs, evaluating
 from gossamer.errors import SettingError, unknown
 from gossamer.settings import Settings, bounded
-from gossamer.timing import interleaved, using_threads
+from gossamer.timing import against, interleaved, using_threads
+
+_SHORT = {"latency": "latency_ms", "memory": "peak_memory_bytes"}
+_TIMES = {"": 1.0, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}  # milliseconds
+_SIZES = {
+    "": 1.0,
+    "K": 1e3,
+    **{letter: 1000.0**power for power, letter in enumerate("kMGT", start=1)},
+    **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)},
+    "ki": 1024.0,
+}
 
 __all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "identity", "measure"]
 
@@ -90,29 +100,37 @@ class Budget(Settings):
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Reads bounds such as `latency_ms<=2,bytes<=100k`.
+        """Reads bounds such as `latency<=2ms,bytes<=100k`.
 
-        Suffixes: k (or K), M, G and T are powers of 1000; Ki, Mi, Gi and Ti powers of 1024.
+        `latency` is short for latency_ms and `memory` for peak_memory_bytes. Units: us, ms and s of time, without one
+        milliseconds; B of memory, which may be left out. Prefixes: k (or K), M, G and T are powers of 1000; Ki, Mi, Gi
+        and Ti powers of 1024.
 
         Raises:
-            SettingError: An unknown field (with the nearest one), a field twice, or not a number.
+            SettingError: An unknown field (with the nearest one), a field twice, not a number, or a unit of something
+                else.
 
-        >>> Budget.parse("latency_ms<=2, bytes<=100k").bounds()
+        >>> Budget.parse("latency<=2ms, bytes<=100k").bounds()
         {'bytes': 100000.0, 'latency_ms': 2.0}
         """
         bounds: dict[str, float] = {}
         fields = [field.name for field in dataclasses.fields(cls)]
         for part in text.split(","):
-            match = re.fullmatch(r"\s*(\w+)\s*<=?\s*([-+.\deE]+?)\s*([kKMGT]i?)?\s*", part)
+            match = re.fullmatch(r"\s*(\w+)\s*<=?\s*([-+.\deE]*[-+.\d])\s*([A-Za-zµ]*)\s*", part)
             if match is None:
                 raise SettingError(f"budget: cannot read {part.strip()!r}; expected field<=number, as in bytes<=100k")
-            name, number, suffix = match.groups()
+            name, number, unit = match.groups()
+            name = _SHORT.get(name, name)
             if name not in fields:
                 raise SettingError(unknown("field of a budget", name, fields))
             if name in bounds:
                 raise SettingError(f"budget: {name} is bounded twice in {text!r}; give one bound")
-            bounds[name] = _number(number, part) * _scale(suffix)
+            bounds[name] = _number(number, part) * _scale(name, unit, part)
         return cls(**bounds)
+
+    def __str__(self) -> str:
+        """The bounds as `parse` reads them."""
+        return ",".join(f"{name}<={bound!r}" for name, bound in self.bounds().items())
 
     def bounds(self) -> dict[str, float]:
         """Returns the bounds that there are, by field."""
@@ -157,6 +175,7 @@ def measure(
     seconds: float = 1.0,
     threads: int | None = None,
     training_macs: float | None = None,
+    budget: Budget | None = None,
 ) -> Cost:
     """Returns what `model` takes on `example`; the model and the number of threads are left as they were.
 
@@ -168,6 +187,8 @@ def measure(
         seconds: Timing stops after this long, but not before 5 calls (or `repeats`, if fewer).
         threads: Threads for the timing; None keeps PyTorch's setting.
         training_macs: Passed on to the result.
+        budget: Where it bounds the latency, timing goes on until it is clear whether the bound is kept, or for a few
+            seconds (`timing.against`); `repeats` and `seconds` then have no say.
     """
     profile = count_macs(model, example)
     parameters = list(model.parameters())
@@ -179,7 +200,10 @@ def measure(
     timing = None
     if latency:
         with evaluating(model), torch.no_grad(), using_threads(threads):
-            timing = interleaved({"model": lambda: model(*example)}, repeats=repeats, seconds=seconds)["model"]
+            if budget is not None and budget.latency_ms is not None:
+                timing = against(lambda: model(*example), budget.latency_ms)
+            else:
+                timing = interleaved({"model": lambda: model(*example)}, repeats=repeats, seconds=seconds)["model"]
     return Cost(
         parameters=sum(parameter.numel() for parameter in parameters),
         nonzeros=sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
@@ -217,7 +241,12 @@ def _number(text: str, part: str) -> float:
         ) from None
 
 
-def _scale(suffix: str | None) -> float:
-    if not suffix:
-        return 1.0
-    return float((1024 if suffix.endswith("i") else 1000) ** ("KMGT".index(suffix[0].upper()) + 1))
+def _scale(name: str, unit: str, part: str) -> float:
+    """Returns how many of the field's own unit one of `unit` is."""
+    units = _TIMES if name == "latency_ms" else _SIZES
+    if name.endswith("bytes") and unit.endswith("B"):
+        unit = unit.removesuffix("B")
+    if unit not in units:
+        wanted = "us, ms or s" if units is _TIMES else "a prefix such as k, M or Ki"
+        raise SettingError(f"budget: {unit!r} in {part.strip()!r} is no unit of {name}; expected {wanted}, or nothing")
+    return units[unit]

@@ -10,7 +10,7 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ from gossamer.errors import SettingError
 
 _WARM_UP = 3  # calls before the first one that is timed
 _FEWEST = 5  # timed calls, however long one takes
+_PERIOD_MS = 20.0  # calls this near in time share what disturbs them; two periods do not, as far as is assumed
+_FIRST_SECONDS = 0.4  # about 20 periods: nothing is decided before
+_MANY = 1_000_000  # calls: the clock stops them first
+_DEVIATIONS = 3.0  # half-width of the interval of a median, in standard deviations of a rank: 99.7 %
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,61 @@ class Timing:
             return 0.0
         low, _, high = statistics.quantiles(self.times_ms, n=4, method="inclusive")
         return high - low
+
+
+def against(call: Callable[[], Any], bound_ms: float, *, seconds: float = 1.5) -> Timing:
+    """Times a call until it is clear on which side of a bound its median lies, or the time is up.
+
+    Calls that follow one another are not independent: what slows one slows the next. So the times are cut into
+    periods of 20 ms, and the interval of the median is that of the periods' medians, by their ranks; it assumes
+    nothing of how times are distributed. The time doubles from look to look, so that there are few looks.
+
+    Args:
+        call: What to time.
+        bound_ms: The bound, in milliseconds.
+        seconds: About how long to go on at most; the whole is rounded up to the next doubling of 0.4 seconds.
+
+    Returns:
+        All times taken. Where the time was up first, the median is as near to the bound as the noise.
+    """
+    times: tuple[float, ...] = ()
+    more = _FIRST_SECONDS
+    spent = 0.0
+    while True:
+        times += interleaved({"call": call}, repeats=_MANY, seconds=more)["call"].times_ms
+        low, high = median_interval(_period_medians(times))
+        spent += more
+        if high <= bound_ms or low > bound_ms or spent >= seconds:
+            return Timing(times)
+        more = spent
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns an interval that holds the median of what `values` are drawn from, 99.7 times of 100.
+
+    Its ends are two of the values, the r-th from below and from above with r = n/2 - 3/2 √n: how many of n values lie
+    below the median is binomial. Of too few values it is everything: (0, inf).
+
+    >>> median_interval([float(i) for i in range(1, 101)])
+    (35.0, 66.0)
+    """
+    rank = math.floor((len(values) - _DEVIATIONS * math.sqrt(len(values))) / 2)
+    if rank < 1:
+        return 0.0, math.inf
+    ordered = sorted(values)
+    return ordered[rank - 1], ordered[-rank]
+
+
+def _period_medians(times_ms: Sequence[float]) -> list[float]:
+    """Returns the median of each period of at least 20 ms; an unfinished last one is left out."""
+    medians: list[float] = []
+    first, spent = 0, 0.0
+    for place, time_ms in enumerate(times_ms, start=1):
+        spent += time_ms
+        if spent >= _PERIOD_MS:
+            medians.append(statistics.median(times_ms[first:place]))
+            first, spent = place, 0.0
+    return medians
 
 
 def interleaved(calls: dict[str, Callable[[], Any]], *, repeats: int = 100, seconds: float = 1.0) -> dict[str, Timing]:

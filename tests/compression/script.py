@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from gossamer.compression import Compression, Frontier, compare, parse_methods
+from gossamer.compression import Compression, compare, parse_methods
+from gossamer.frontier import Frontier
 from gossamer.train import Training
 from tests.battery.networks import SequenceTask
 

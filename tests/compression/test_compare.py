@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from gossamer.compression import Compression, Frontier, Method, compare, parse_methods
+from gossamer.compression import Compression, Method, compare, parse_methods
 from gossamer.compression.folder import Folder
 from gossamer.errors import FileError, SettingError, TrainingError
+from gossamer.frontier import Frontier
 from gossamer.train import Interrupted, Training
 from tests.battery.networks import NETWORKS
 from tests.compression.sweeps import timeless
@@ -260,16 +261,16 @@ def test_the_task_is_made_once_a_seed_and_results_do_not_depend_on_the_order(tmp
 def test_budgets_turn_the_knob_and_are_searched_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"sparsities": (0.5,), "budgets": ("nonzeros<=700", "nonzeros<=1"), "seeds": (0, 1)}
     frontier = run(tmp_path, **options)
-    cells = [cell for cell in frontier.cells if cell["budget"] == "nonzeros<=700"]
+    cells = [cell for cell in frontier.cells if cell["budget"] == "nonzeros<=700.0"]
     assert [cell["method"] for cell in frontier.cells] == ["dense"] * 2 + ["magnitude"] * 6
     assert all(cell["met_budget"] and 600 < cell["cost"]["nonzeros"] <= 700 for cell in cells)
-    (nearest, _) = [cell for cell in frontier.cells if cell["budget"] == "nonzeros<=1"]
+    (nearest, _) = [cell for cell in frontier.cells if cell["budget"] == "nonzeros<=1.0"]
     assert nearest["met_budget"] is False
     assert "nearest network" in nearest["notes"][-1]
-    assert [point.budget for point in frontier.points()] == [None, None, "nonzeros<=700", "nonzeros<=1"]
-    found = json.loads(next(tmp_path.glob("settings/magnitude-nonzeros-700-*.json")).read_text())
+    assert [point.budget for point in frontier.points()] == [None, None, "nonzeros<=700.0", "nonzeros<=1.0"]
+    found = json.loads(next(tmp_path.glob("settings/magnitude-nonzeros-700*.json")).read_text())
     assert found["met"]
     assert len(found["trials"]) > 2
 
-    monkeypatch.setattr(importlib.import_module("gossamer.compression.budgets"), "compress", None)
+    monkeypatch.setattr(importlib.import_module("gossamer.compression.budgets"), "settle", None)
     assert run(tmp_path, **options).cells == frontier.cells

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 from gossamer.compression import Compression, Method, compress, method
 from gossamer.cost import Budget
 from gossamer.errors import ModelError, SettingError
+from gossamer.settings import bounded
 from gossamer.tasks import Task
+from gossamer.timing import Timing
 from gossamer.train import Training
 from tests.battery.networks import NETWORKS
 
@@ -32,6 +35,63 @@ class Scale(Method):
             for parameter in model.parameters():
                 parameter.mul_(2)
         return Compression(model, epochs=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swells(Method):
+    """Zeroes a fraction of the first layer, but keeps a fifth more where there is training: trials promise too much."""
+
+    name = "swells-for-tests"
+    knob = "sparsity"
+    sparsity: float = bounded(0.5, ge=0.0, lt=1.0)
+    trained: ClassVar[list[float]] = []
+
+    def start(self, model: nn.Module, task: Task, *, epochs: int) -> Compression:
+        del task
+        gone = max(0.0, 1.0 - (1.0 - self.sparsity) * (1.2 if epochs else 1.0))
+        if epochs:
+            self.trained.append(self.sparsity)
+        with torch.no_grad():
+            weight = model[1].weight.view(-1)
+            weight[: int(gone * len(weight))] = 0.0
+        return Compression(model, epochs=0)
+
+
+def test_a_network_that_costs_more_than_its_trial_is_made_once_more_and_tighter() -> None:
+    model, task = MLP.model(), MLP.task()
+    Swells.trained.clear()
+    met = compress(model, task, Swells(), training=Training(epochs=1), budget=Budget(nonzeros=1500), **QUICK)
+    first, second = Swells.trained
+    assert second > first
+    assert met.met_budget is True
+    assert met.requested == second
+    assert met.cost.nonzeros <= 1500
+
+
+def test_a_bounded_latency_is_searched_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = []
+
+    def against(call: Callable[[], Any], bound_ms: float, **_: Any) -> Timing:
+        call()
+        bounds.append(bound_ms)
+        nonzeros = sum(int(p.count_nonzero()) for p in call.__closure__[1].cell_contents.parameters())
+        return Timing((nonzeros / 1000,))
+
+    monkeypatch.setattr("gossamer.cost.against", against)
+    model, task = MLP.model(), MLP.task()
+    found = compress(
+        model,
+        task,
+        method("magnitude"),
+        training=Training(epochs=0),
+        budget=Budget(latency_ms=1.5),
+        accelerate=False,
+        progress=False,
+    )
+    assert set(bounds) == {1.5}
+    assert found.met_budget
+    assert found.cost.latency_ms is not None
+    assert 1.5 * 0.94 <= found.cost.latency_ms <= 1.5 * 0.97, "3 % below the bound, and not 2 % below that"
 
 
 def test_methods_compose_in_order() -> None:

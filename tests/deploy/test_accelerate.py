@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations
 from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 from gossamer import deploy
-from gossamer.deploy import accelerate, changes, graph_layers
+from gossamer.deploy import accelerate, changes, graph_layers, timed
 from gossamer.errors import SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
@@ -51,7 +51,7 @@ def seeded():
 @pytest.fixture
 def clock(monkeypatch):
     """Makes every timing come from this table, in ms."""
-    table = {"dense": 10.0, "csr": 20.0, "blocks": 20.0, "compact": 20.0, "graph": 20.0, "fast": 5.0}
+    table = {"dense": 10.0, "csr": 20.0, "blocks": 20.0, "compact": 20.0, "graph": 20.0, "maxima": 20.0, "fast": 5.0}
     asked = []
 
     def interleaved(calls, *, repeats, seconds):
@@ -61,6 +61,7 @@ def clock(monkeypatch):
         return {name: Timing(table[name] if isinstance(table[name], tuple) else (table[name],) * 25) for name in calls}
 
     monkeypatch.setattr(MODULE, "interleaved", interleaved)
+    monkeypatch.setattr(timed, "interleaved", interleaved)
     monkeypatch.setattr(graph_layers, "interleaved", interleaved)
     table["asked"] = asked
     return table

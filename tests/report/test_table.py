@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from gossamer.report import table, units
+from gossamer import units
+from gossamer.report import table
 from tests.report.fixture import run
 
 

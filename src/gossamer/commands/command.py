@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
@@ -27,6 +28,29 @@ class Command(Protocol):
             GossamerError: Its message, one line, is all that the user sees.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Group:
+    """A command of several actions, each a command of its own, as in `gossamer papers check`.
+
+    Attributes:
+        summary: What the actions are about, one sentence.
+        actions: Their classes by name; the first line of a docstring says what one does.
+        examples: Whole command lines.
+    """
+
+    summary: str
+    actions: Mapping[str, type[Command]]
+    examples: tuple[str, ...]
+
+    def help(self, name: str) -> str:
+        """Returns the help of the command of this name."""
+        rows = [f"  {action:<10}{(kind.__doc__ or '').splitlines()[0]}" for action, kind in self.actions.items()]
+        lines = [f"usage: gossamer {name} ACTION [OPTIONS]", "", self.summary, "", "actions:", *rows]
+        lines += ["", "Examples:", *(f"  {example}" for example in self.examples)]
+        lines += ["", f"The options of an action: gossamer {name} {next(iter(self.actions))} --help"]
+        return "\n".join(lines) + "\n"
 
 
 def option(metavar: str, parse: Callable[[str], T], write: Callable[[T], str] = str) -> PrimitiveConstructorSpec[T]:

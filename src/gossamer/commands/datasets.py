@@ -28,7 +28,7 @@ class Datasets:
         from rich.table import Table
         from rich.text import Text
 
-        from gossamer.report import units
+        from gossamer import units
         from gossamer.tasks import datasets
 
         found = datasets.describe()

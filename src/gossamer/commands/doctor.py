@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.report import units
+from gossamer import units
 
 if TYPE_CHECKING:
     from rich.console import Console

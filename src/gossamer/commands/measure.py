@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gossamer import units
 from gossamer.commands.command import MaybeColumns, MaybeWhole, Whole
-from gossamer.report import units
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -41,6 +41,8 @@ class Methods:
         for entry in shown:
             table.add_row(Text(entry.name), Text(entry.summary), entry.method.knob, Text(entry.paper))
         console.print(table)
+        if any(entry.paper for entry in shown):
+            console.print("gossamer papers show ID tells what a paper claims, and whether it holds", highlight=False)
         if self.name:
             settings = shown[0].method.to_json()
             console.print(

@@ -21,6 +21,7 @@ class Report:
     Examples:
       gossamer report runs/cora
       gossamer report runs/cora/run.json --out cora.html --svg cora.svg --cost latency_ms
+      gossamer report runs/cora --table cora.csv
     """
 
     run_path: Annotated[Path, Positional, arg(metavar="RUN", help="run.json, or the folder it is in")] = field(
@@ -29,16 +30,19 @@ class Report:
     out: MaybePath = None  # the page's name ending in .html, or its folder (default: beside the run)
     svg: MaybePath = None  # also draw the frontier, as this picture
     cost: str = "bytes"  # the cost that the picture shows, such as bytes, macs or latency_ms
+    table: MaybePath = None  # also write the figures of every network, to this .csv or .md
 
     def run(self, console: Console) -> dict[str, Any]:
         """Writes the page, prints the table, and returns the paths written."""
         from gossamer import report
-        from gossamer.report.summary import load
+        from gossamer.report.source import read
 
-        run = load(self.run_path)
+        run = read(self.run_path)
         beside = self.run_path if self.run_path.is_dir() else self.run_path.parent
         page = report.write(run, self.out or beside)
         picture = report.frontier_svg(run, self.svg, cost=self.cost) if self.svg else None
+        figures = run.table().save(self.table) if self.table else None
         console.print(report.table(run))
         console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
-        return {"report": str(page), "svg": str(picture) if picture else None}
+        written = {"report": page, "svg": picture, "table": figures}
+        return {name: str(path) if path else None for name, path in written.items()}

@@ -157,7 +157,7 @@ class Runner:
             "status": "trained" if work.measures else "done",
             "error": None,
             "seconds": {},
-            "budget": None if cell.budget is None else text_of(cell.budget),
+            "budget": None if cell.budget is None else str(cell.budget),
             **({} if work.measures else _verdict(cell, result.cost, record["notes"])),
         }
 
@@ -175,7 +175,9 @@ class Runner:
         with using_threads(work.measuring_threads):
             if cell.seed not in self._before:
                 self._before[cell.seed] = measure(fresh, example, latency=work.latency)
-            accelerated, cost = deployed_cost(model, example, accelerate=work.accelerate, latency=work.latency)
+            accelerated, cost = deployed_cost(
+                model, example, accelerate=work.accelerate, latency=work.latency, budget=cell.budget
+            )
         cost = dataclasses.replace(cost, training_macs=sizes.training_macs)
         return {
             **record,
@@ -202,7 +204,7 @@ def failed(cell: Cell, error: str) -> Record:
         "error": (error.splitlines() or [""])[0],
         "log": f"cells/{cell.id}/{Log.NAME}",
         "sparsity": getattr(cell.method, cell.method.knob) if cell.method.knob else 0.0,
-        "budget": None if cell.budget is None else text_of(cell.budget),
+        "budget": None if cell.budget is None else str(cell.budget),
         "met_budget": None,
         "settings": [cell.method.to_json()],
         "quality": {},
@@ -213,11 +215,6 @@ def failed(cell: Cell, error: str) -> Record:
 def setting_of(method: Method) -> str:
     """Returns the value of a method's knob as people read it."""
     return f"{getattr(method, method.knob):g}"
-
-
-def text_of(budget: Budget) -> str:
-    """Returns a budget as `Budget.parse` reads it."""
-    return ",".join(f"{name}<={bound:.12g}" for name, bound in budget.bounds().items())
 
 
 class Log:

@@ -26,16 +26,17 @@ from torch import nn
 
 from gossamer import machine
 from gossamer.compression.budgets import settled, timed
-from gossamer.compression.cell import Cell, Work, setting_of, text_of
+from gossamer.compression.cell import Cell, Work, setting_of
 from gossamer.compression.engines import ENGINES
 from gossamer.compression.engines import engine as make_engine
 from gossamer.compression.folder import Folder
-from gossamer.compression.frontier import Frontier, describe_run
+from gossamer.compression.frontier import describe_run
 from gossamer.compression.method import Method
 from gossamer.compression.progress import Board
 from gossamer.compression.sweep import Sweep
 from gossamer.cost import Budget
 from gossamer.errors import FileError, SettingError, unknown
+from gossamer.frontier import Frontier
 from gossamer.tasks.task import Task
 from gossamer.train import Interrupted, Training
 
@@ -116,7 +117,7 @@ def compare(
         measuring_threads=threads or torch.get_num_threads(),
     )
     first = work.make_task(seeds[0])
-    frontier = Frontier(run=describe_run("comparison", first, training, **names))
+    frontier = Frontier(run=describe_run("comparison", first, training, **names), folder=folder.path)
     with Board(progress) as board:
         board.stage("settle", total=sum(budget is not None for _, _, budget in settings))
         cells = []
@@ -166,7 +167,7 @@ def _settings(
 def _cell(
     label: str, method: Method, *, seed: int, budget: Budget | None, training: Training, names: Mapping[str, str]
 ) -> Cell:
-    text = None if budget is None else text_of(budget)
+    text = None if budget is None else str(budget)
     what = [method.to_json(), seed, training.to_json(), dict(names), *([] if text is None else [text])]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
     setting = text or (setting_of(method) if method.knob else "")

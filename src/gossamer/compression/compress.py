@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ from torch import nn
 
 from gossamer.compression.compressed import Compressed
 from gossamer.compression.method import Method
-from gossamer.compression.search import find_setting
+from gossamer.compression.search import settle, tighter
+from gossamer.compression.trial import copied, trials_shown, untrained
 from gossamer.cost import Budget, Cost, measure
 from gossamer.counting import count_macs
 from gossamer.deploy.accelerate import Accelerated
 from gossamer.deploy.accelerate import accelerate as accelerate_model
-from gossamer.errors import ModelError, SettingError
+from gossamer.errors import SettingError
 from gossamer.tasks.task import Task
 from gossamer.train import History, Training, fit
 
@@ -46,8 +47,10 @@ def compress(
         task: What the network must do.
         method: One method, or several: each starts from what the one before finished.
         training: How to train, for each method; `Training(epochs=0)` compresses without any training.
-        budget: Upper bounds on the cost. The last method's knob is then searched for; where no setting meets the
-            budget, the nearest network is returned with `met_budget` False.
+        budget: Upper bounds on the cost. The last method's knob is then searched for on networks without training
+            (`settle`); should the trained network exceed a bound that its trial kept, the search and the training are
+            made once more for a bound lower by as much as it cost more. Where no setting meets the budget, the nearest
+            network is returned with `met_budget` False.
         seed: Seed of everything random in the run.
         label: What to call the method in results; its registered name by default.
         checkpoint: Folder for checkpoints; a killed run called again with the same arguments goes on from there.
@@ -60,7 +63,7 @@ def compress(
 
     Raises:
         ModelError: The model cannot be copied, does not fit the task, or has nothing the method could remove.
-        SettingError: A budget is given and the method has no knob to turn.
+        SettingError: A budget is given and the method has no knob to turn, or the budget bounds training_macs.
         TrainingError: Training diverged.
     """
     training = Training() if training is None else training
@@ -68,53 +71,41 @@ def compress(
     if not methods:
         raise SettingError("no method was given; pass one, for example gossamer.method('magnitude')")
 
-    timed = budget is not None and not {"latency_ms", "peak_memory_bytes"}.isdisjoint(budget.bounds())
-    if budget is not None:
-        if not methods[-1].knob:
-            raise SettingError(f"{methods[-1].name} has no knob that a budget could turn; choose another last method")
-
-        def trial(candidate: Method) -> Cost:
-            """What the network would cost at this setting; untrained, as cost depends on the zeros alone."""
-            result = _run(
-                model,
-                task,
-                (*methods[:-1], candidate),
-                training=training.replace(epochs=0),
-                seed=seed,
-                label=label,
-                checkpoint=None,
-                accelerate=accelerate and timed,
-                latency=timed,
-                progress=False,
-            )
-            return result.cost
-
-        methods = (*methods[:-1], find_setting(methods[-1], budget, trial))
-
-    result = _run(
+    run = functools.partial(
+        _run,
         model,
         task,
-        methods,
         training=training,
+        budget=budget,
         seed=seed,
         label=label,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         accelerate=accelerate,
-        latency=latency or timed,
+        latency=latency or (budget is not None and not {"latency_ms", "peak_memory_bytes"}.isdisjoint(budget.bounds())),
         progress=progress,
     )
     if budget is None:
-        return result
+        return run(methods)
+    *before, last = methods
+    trial = untrained(model, task, before, budget, training=training, seed=seed, accelerate=accelerate)
+    with trials_shown(last.knob, budget, progress) as show:
+        found = settle(last, budget, trial, report=show)
+    result = run((*before, found.method))
+    if found.met and not budget.met_by(result.cost):  # what training made of it costs more than its trial did
+        with trials_shown(last.knob, budget, progress) as show:
+            again = settle(last, tighter(budget, found.cost, result.cost), trial, known=found.trials, report=show)
+        if again.method != found.method:
+            result = min(result, run((*before, again.method)), key=lambda one: budget.excess(one.cost))
     over = budget.violations(result.cost)
     notes = [
-        f"The budget is not met; this is the nearest network found: {name} is {found:.6g}, more than {bound:.6g}."
-        for name, (found, bound) in over.items()
+        f"The budget is not met; this is the nearest network found: {name} is {value:.6g}, more than {bound:.6g}."
+        for name, (value, bound) in over.items()
     ]
     return dataclasses.replace(result, met_budget=not over, notes=(*result.notes, *notes))
 
 
 def deployed_cost(
-    model: nn.Module, example: tuple[Any, ...], *, accelerate: bool, latency: bool
+    model: nn.Module, example: tuple[Any, ...], *, accelerate: bool, latency: bool, budget: Budget | None = None
 ) -> tuple[Accelerated | None, Cost]:
     """Returns a network with its kernels, None where they are not asked for, and what it takes.
 
@@ -123,15 +114,16 @@ def deployed_cost(
         example: Its positional arguments.
         accelerate: Whether to try a sparse kernel in each layer.
         latency: Whether to time the network as it will run.
+        budget: A latency that it bounds is timed until it is clear on which side of the bound it is.
 
     Returns:
         The accelerated network, and a cost with latency, MACs and memory of what runs and sizes of `model`.
     """
     accelerated = accelerate_model(model, example) if accelerate else None
-    sizes = measure(model, example, latency=latency and accelerated is None)
+    sizes = measure(model, example, latency=latency and accelerated is None, budget=budget)
     if accelerated is None:
         return None, sizes
-    running = measure(accelerated.model, example, latency=latency)
+    running = measure(accelerated.model, example, latency=latency, budget=budget)
     return accelerated, dataclasses.replace(
         running, parameters=sizes.parameters, nonzeros=sizes.nonzeros, bytes=sizes.bytes
     )
@@ -143,6 +135,7 @@ def _run(
     methods: tuple[Method, ...],
     *,
     training: Training,
+    budget: Budget | None,
     seed: int,
     label: str | None,
     checkpoint: Path | None,
@@ -150,12 +143,7 @@ def _run(
     latency: bool,
     progress: bool,
 ) -> Compressed:
-    try:
-        small = copy.deepcopy(model)
-    except Exception as error:
-        raise ModelError(
-            f"{type(model).__name__} cannot be copied ({error}); detach tensors kept as attributes before compressing"
-        ) from error
+    small = copied(model)
     example = task.example()
     quality_before = task.evaluate(small, "test")
     cost_before = measure(small, example, latency=latency)
@@ -181,7 +169,7 @@ def _run(
         histories.append(history)
         small = run.finish()
 
-    accelerated, cost = deployed_cost(small, example, accelerate=accelerate, latency=latency)
+    accelerated, cost = deployed_cost(small, example, accelerate=accelerate, latency=latency, budget=budget)
     knob = methods[-1].knob
     return Compressed(
         model=small,

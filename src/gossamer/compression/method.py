@@ -35,6 +35,7 @@ class Method(Settings):
 
     paper: ClassVar[str] = ""  # id of the publication it follows
     knob: ClassVar[str] = ""  # the field that a budget search turns; "" where there is none
+    knobs: ClassVar[tuple[str, ...]] = ()  # further fields that `explore` varies together with it
 
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> Compression:
         """Begins a compression of `model`, which it may change in place.

@@ -2,8 +2,10 @@
 
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import FoldNorm as FoldNorm
 from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
 from gossamer.deploy.changes import SwapLayer as SwapLayer
+from gossamer.deploy.changes import SwapPool as SwapPool
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
 from gossamer.deploy.store import Plan as Plan
@@ -15,9 +17,11 @@ __all__ = [
     "Accelerated",
     "Change",
     "Choice",
+    "FoldNorm",
     "Plan",
     "SwapGraphLayer",
     "SwapLayer",
+    "SwapPool",
     "accelerate",
     "load",
     "read_plan",

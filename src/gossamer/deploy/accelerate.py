@@ -1,11 +1,11 @@
 """Gives each layer of a pruned network the kernel that is fastest for it, by the clock of this machine.
 
-The network runs once on the example, and each linear layer and convolution keeps the inputs it really got.
-For a layer with zeros every kernel that could serve it is made, checked against the dense layer, and timed
-in turns with it on those inputs. A kernel takes a layer's place only if it is faster by a margin and by
-more than the noise; at the end the whole network is timed in turns with the dense one, and if it is not
-faster it is left dense. So the result never is slower by choice, never computes anything else, and says of
-every layer what was chosen and why.
+Batch normalisations are folded into the layers before them. Then the network runs once on the example, and each
+linear layer, convolution and 2×2 max pooling keeps the inputs it really got. For a layer with zeros every kernel that
+could serve it is made, checked against the dense layer, and timed in turns with it on those inputs. A kernel takes a
+layer's place only if it is faster by a margin and by more than the noise; at the end the whole network is timed in
+turns with the one that came in, and if it is not faster it is left dense. So the result never is slower by choice,
+never computes anything else, and says of every layer what was chosen and why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,22 +22,23 @@ from torch.nn.utils import parametrize
 
 from gossamer.counting import tensors_in
 from gossamer.deploy import changes
-from gossamer.deploy.changes import Change, SwapGraphLayer, SwapLayer
+from gossamer.deploy.changes import Change, SwapGraphLayer, SwapLayer, SwapPool
 from gossamer.deploy.choice import Accelerated, Choice
 from gossamer.deploy.compare import faster, ratio, same_outputs
+from gossamer.deploy.folding import folds
 from gossamer.deploy.graph_layers import GRAPH, graph_layer_choices
+from gossamer.deploy.timed import fastest
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR
 from gossamer.kernels import native
 from gossamer.nn import compact
 from gossamer.nn.linear import Linear
 from gossamer.nn.packed import Packed
+from gossamer.nn.pooling import MaximaPool2d
 from gossamer.timing import Timing, interleaved, using_threads
 
 __all__ = ["Accelerated", "Choice", "accelerate"]
 
-_LAYER_REPEATS = 30
-_LAYER_SECONDS = 0.3  # timing stops after this long for one layer
 _MODEL_SECONDS = 1.0
 _FEWEST_ZEROS = 0.1  # below this no kernel has a chance, and none is tried
 _ROUNDINGS = 256  # units of rounding by which a layer may differ: see `_agrees`
@@ -62,15 +62,19 @@ def accelerate(
         raise SettingError(f"minimum_gain is {minimum_gain}; expected at least 1 (1.05 is 5 % faster)")
     dense = copy.deepcopy(model).eval()
     with torch.no_grad(), using_threads(threads):
-        layers = _layers(dense)
-        calls, wanted = _record(dense, layers, example)
-        shared = _shared(dense)
+        wanted = list(tensors_in(dense(*example)))
+        folded = folds(dense, _layers(dense), example, _shared(dense))
+        base = changes.apply(folded, copy.deepcopy(dense)) if folded else dense
+        layers, pools = _layers(base), _pools(base)
+        calls = _record(base, {**layers, **pools}, example)
+        shared = _shared(base)
         choices = tuple(_choose(name, layer, calls[name], shared, minimum_gain) for name, layer in layers.items())
-        choices += tuple(graph_layer_choices(dense, example, minimum_gain))
+        choices += tuple(_choose_pool(name, pool, calls[name], minimum_gain) for name, pool in pools.items())
+        choices += tuple(graph_layer_choices(base, example, minimum_gain))
         swaps = tuple(_swap(c) for c in choices if c.kernel != "dense")
-        if not swaps:
+        if not folded and not swaps:
             return _kept_dense(dense, choices, "dense kept: no kernel is faster in any layer")
-        fast = changes.apply(swaps, copy.deepcopy(dense))
+        fast = changes.apply(swaps, copy.deepcopy(base))
         if not same_outputs(list(tensors_in(fast(*example))), wanted):
             return _kept_dense(dense, choices, "dense kept: the outputs differ by more than rounding")
         times = interleaved(
@@ -84,19 +88,22 @@ def accelerate(
         why = f"dense kept: the whole network with the kernels chosen is {ratio(gain)}"
         why += ", within noise" if gain > 1 else ""
         return _kept_dense(dense, choices, why, before, after)
+    norms = f"{len(folded)} normalisations folded, " if folded else ""
     return Accelerated(
         model=fast,
         choices=choices,
-        changes=swaps,
+        changes=(*folded, *swaps),
         before=before,
         after=after,
-        reason=f"{len(swaps)} of {len(choices)} layers swapped, the whole network is {ratio(gain)}",
+        reason=f"{norms}{len(swaps)} of {len(choices)} layers swapped, the whole network is {ratio(gain)}",
     )
 
 
 def _swap(choice: Choice) -> Change:
     if choice.kernel == GRAPH:
         return SwapGraphLayer(layer=choice.layer)
+    if choice.kernel == MaximaPool2d.kernel:
+        return SwapPool(layer=choice.layer)
     return SwapLayer(layer=choice.layer, kernel=choice.kernel)
 
 
@@ -120,10 +127,13 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in model.named_modules() if type(module).forward in forwards}
 
 
-def _record(
-    model: nn.Module, layers: dict[str, nn.Module], example: tuple[Any, ...]
-) -> tuple[dict[str, list[Any]], list[Tensor]]:
-    """Runs the model once; returns each layer's inputs, call by call, and the tensors of the output.
+def _pools(model: nn.Module) -> dict[str, nn.Module]:
+    """The max pooling layers, by name."""
+    return {name: module for name, module in model.named_modules() if type(module) is nn.MaxPool2d}
+
+
+def _record(model: nn.Module, layers: dict[str, nn.Module], example: tuple[Any, ...]) -> dict[str, list[Any]]:
+    """Runs the model once; returns each layer's inputs, call by call.
 
     An input is noted as itself if it came as one positional argument, and as None otherwise.
     """
@@ -136,11 +146,11 @@ def _record(
 
         handles.append(layer.register_forward_pre_hook(note, with_kwargs=True))
     try:
-        out = model(*example)
+        model(*example)
     finally:
         for handle in handles:
             handle.remove()
-    return calls, list(tensors_in(out))
+    return calls
 
 
 def _shared(model: nn.Module) -> set[int]:
@@ -171,27 +181,31 @@ def _choose(name: str, layer: nn.Module, inputs: list[Any], shared: set[int], mi
     if not right:
         why = "the kernels' outputs differ by more than rounding" if made else "no kernel serves its zeros"
         return replace(kept, reason=f"dense kept: {zeros:.0%} zeros, {why}")
-    times = interleaved(
-        {kernel: _calling(module, inputs) for kernel, module in {"dense": layer, **right}.items()},
-        repeats=_LAYER_REPEATS,
-        seconds=_LAYER_SECONDS,
+    return fastest(kept, layer, right, inputs, minimum_gain=minimum_gain, what=f"{zeros:.0%} zeros, ")
+
+
+def _choose_pool(name: str, layer: nn.Module, inputs: list[Any], minimum_gain: float) -> Choice:
+    """Makes, checks and times the stand-in of a max pooling layer."""
+    kept = Choice(
+        layer=name,
+        kind=type(layer).__name__,
+        shape=(),
+        parameters=0,
+        nonzeros=0,
+        kernel="dense",
+        reason="",
+        candidates={},
     )
-    dense = times.pop("dense")
-    best = min(times, key=lambda kernel: times[kernel].quick_ms)
-    gain = dense.quick_ms / times[best].quick_ms
-    if faster(times[best], dense, minimum_gain):
-        chosen, reason = best, f"{best} chosen: {zeros:.0%} zeros, {ratio(gain)}"
-    else:
-        note = f", within noise or the margin of {minimum_gain:g}x" if gain > 1 else ""
-        chosen, reason = "dense", f"dense kept: {zeros:.0%} zeros, {best} {ratio(gain)}{note}"
-    return replace(
-        kept,
-        kernel=chosen,
-        reason=reason,
-        dense_ms=dense.quick_ms,
-        kernel_ms=times[best].quick_ms,
-        candidates={kernel: timing.quick_ms for kernel, timing in times.items()},
-    )
+    reason = _obstacle(layer, inputs, set(), 1.0)
+    if reason:
+        return replace(kept, reason=f"dense kept: {reason}")
+    try:
+        other = MaximaPool2d.from_dense(layer)
+    except ModelError as error:
+        return replace(kept, reason=f"dense kept: {error}")
+    if not all(torch.equal(other(x), layer(x)) for x in inputs):
+        return replace(kept, reason="dense kept: the outputs differ")
+    return fastest(kept, layer, {other.kernel: other}, inputs, minimum_gain=minimum_gain)
 
 
 def _obstacle(layer: nn.Module, inputs: list[Any], shared: set[int], zeros: float) -> str:
@@ -244,7 +258,3 @@ def _agrees(new: nn.Module, layer: nn.Module, x: Tensor) -> bool:
     if got.shape != wanted.shape or got.dtype != wanted.dtype:
         return False
     return bool(((got - wanted).abs() <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * scale).all())
-
-
-def _calling(module: nn.Module, inputs: list[Any]) -> Callable[[], list[Any]]:
-    return lambda: [module(x) for x in inputs]

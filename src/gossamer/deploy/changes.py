@@ -10,12 +10,14 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from gossamer.errors import ModelError, nearest
 from gossamer.nn import compact
 from gossamer.nn.packed import MATRICES, Packed
+from gossamer.nn.pooling import MaximaPool2d
 from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings
@@ -70,6 +72,85 @@ class SwapGraphLayer(Change):
         return replace_module(model, old, adopt(old))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SwapPool(Change):
+    """Replaces a 2×2 max pooling layer by the one of this library that computes the same."""
+
+    name = "swap-pool"
+    layer: str  # dotted name; "" is the model itself
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        old = submodule(model, self.layer)
+        return replace_module(model, old, MaximaPool2d.from_dense(old))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldNorm(Change):
+    """Folds a batch normalisation into the linear layer or convolution before it, for prediction.
+
+    With s = γ / √(σ² + ε): weight · s and (bias - μ) · s + β, an output channel each. In the normalisation's place
+    stands a `Folded`, which passes on what it gets.
+    """
+
+    name = "fold-norm"
+    layer: str  # dotted name of the layer before
+    norm: str  # dotted name of the normalisation
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        layer, norm = submodule(model, self.layer), submodule(model, self.norm)
+        if not foldable(layer, norm):
+            raise ModelError(
+                f"{self.norm} ({type(norm).__name__}) cannot be folded into {self.layer} ({type(layer).__name__}); "
+                "expected a batch normalisation with running statistics after a Linear or Conv2d of as many outputs"
+            )
+        layer, norm = cast("nn.Conv2d", layer), cast("nn.BatchNorm2d", norm)
+        scale, shift = _scale_and_shift(norm)
+        weight = layer.weight.detach()
+        bias = 0.0 if layer.bias is None else layer.bias.detach().double()
+        scaled = weight.double() * scale.view(-1, *[1] * (weight.dim() - 1))
+        layer.weight = nn.Parameter(scaled.to(weight.dtype), requires_grad=layer.weight.requires_grad)
+        layer.bias = nn.Parameter((bias * scale + shift).to(weight.dtype), requires_grad=layer.weight.requires_grad)
+        return replace_module(model, norm, Folded(self.layer))
+
+
+class Folded(nn.Identity):
+    """Where a batch normalisation stood that is folded into a layer; `layer` is that layer's dotted name."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def extra_repr(self) -> str:
+        """Names the layer."""
+        return f"into {self.layer}"
+
+
+def foldable(layer: nn.Module, norm: nn.Module) -> bool:
+    """Says whether a batch normalisation is of a kind that can be folded into a layer, were it right before it."""
+    return (
+        isinstance(layer, nn.Linear | nn.Conv2d)
+        and isinstance(norm, nn.BatchNorm1d if isinstance(layer, nn.Linear) else nn.BatchNorm2d)
+        and layer.weight.is_floating_point()
+        and norm.running_mean is not None
+        and norm.running_var is not None
+        and len(layer.weight) == norm.num_features
+    )
+
+
+def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Returns s and β - μ s, float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    shift = -norm.running_mean.double() * scale
+    if norm.affine:
+        gamma, beta = norm.weight.detach().double(), norm.bias.detach().double()
+        return scale * gamma, shift * gamma + beta
+    return scale, shift
+
+
 def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
     """Makes all changes, in order, in place, and returns the model."""
     for change in changes:
@@ -78,14 +159,19 @@ def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
 
 
 def found(model: nn.Module) -> tuple[Change, ...]:
-    """Returns the swaps that would lead from the untouched model to `model`, by the layers in it."""
+    """Returns the changes that would lead from the untouched model to `model`, by the layers in it."""
+    folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
-        if isinstance(module, Packed):
+        if isinstance(module, Folded):
+            folded.append(FoldNorm(layer=module.layer, norm=name))
+        elif isinstance(module, MaximaPool2d):
+            swaps.append(SwapPool(layer=name))
+        elif isinstance(module, Packed):
             swaps.append(SwapLayer(layer=name, kernel=module.kernel))
         elif isinstance(module, Adopted):
             swaps.append(SwapGraphLayer(layer=name))
-    return tuple(swaps)
+    return (*folded, *swaps)
 
 
 def predicting(model: nn.Module) -> nn.Module:

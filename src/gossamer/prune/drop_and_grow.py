@@ -43,6 +43,7 @@ class DropAndGrow(Method):
 
     name = "drop-and-grow"
     knob = "sparsity"
+    knobs = ("drop", "grow", "first", "allocation", "granularity")
     sparsity: float = bounded(0.9, ge=0.0, lt=1.0)  # fraction of the prunable weights that is zero
     drop: Score = field(default_factory=Magnitude)  # the lowest are dropped
     grow: Growth = field(default_factory=ByGradient)

@@ -33,6 +33,7 @@ class HardMasks(Method):
 
     name = "hard-masks"
     knob = "sparsity"
+    knobs = ("score", "granularity", "allocation", "schedule")
     sparsity: float = bounded(0.9, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
     score: Score = field(default_factory=Magnitude)
     granularity: Granularity = field(default_factory=SingleWeights)

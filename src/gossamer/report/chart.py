@@ -92,15 +92,30 @@ def axes(
     y_title: str = "",
 ) -> list[Markup]:
     """Returns grid lines, tick labels and titles; the y title stands above its axis."""
-    left, right, bottom, top = x.start, x.end, y.start, y.end
-    lines = "".join(f"M{left:.1f} {y(v):.1f}H{right:.1f}" for v in y_ticks)
-    lines += "".join(f"M{x(v):.1f} {bottom:.1f}v5" for v in x_ticks)
     return [
-        tag("path", class_="grid", d=lines + f"M{left:.1f} {bottom:.1f}H{right:.1f}"),
-        *(tag("text", write_x(v), x=round(x(v), 1), y=bottom + 19, text_anchor="middle") for v in x_ticks),
-        *(tag("text", write_y(v), x=left - 8, y=round(y(v) + 4, 1), text_anchor="end") for v in y_ticks),
-        tag("text", x_title, class_="title", x=(left + right) / 2, y=bottom + 40, text_anchor="middle"),
-        tag("text", y_title, class_="title", x=4.0, y=top - 16),
+        *y_axis(x, y, ticks=y_ticks, write=write_y, title=y_title),
+        *x_axis(x, y, ticks=x_ticks, write=write_x, title=x_title),
+    ]
+
+
+def x_axis(x: Scale, y: Scale, *, ticks: Sequence[float], write: Callable[[float], str], title: str) -> list[Markup]:
+    """Returns the ticks of the x axis, their labels, and the title below them."""
+    bottom = y.start
+    return [
+        tag("path", class_="grid", d="".join(f"M{x(v):.1f} {bottom:.1f}v5" for v in ticks)),
+        *(tag("text", write(v), x=round(x(v), 1), y=bottom + 19, text_anchor="middle") for v in ticks),
+        tag("text", title, class_="title", x=(x.start + x.end) / 2, y=bottom + 40, text_anchor="middle"),
+    ]
+
+
+def y_axis(x: Scale, y: Scale, *, ticks: Sequence[float], write: Callable[[float], str], title: str) -> list[Markup]:
+    """Returns the grid lines of the y axis, their labels, and the title above them."""
+    left, right = x.start, x.end
+    lines = "".join(f"M{left:.1f} {y(v):.1f}H{right:.1f}" for v in ticks) + f"M{left:.1f} {y.start:.1f}H{right:.1f}"
+    return [
+        tag("path", class_="grid", d=lines),
+        *(tag("text", write(v), x=left - 8, y=round(y(v) + 4, 1), text_anchor="end") for v in ticks),
+        tag("text", title, class_="title", x=4.0, y=y.end - 16),
     ]
 
 

@@ -1,42 +1,45 @@
-"""Draws quality against a cost: a mark per method and sparsity, whiskers over seeds, and the Pareto front.
+"""Draws quality against a cost: a mark per point, whiskers of 95 %, and a line through the Pareto set of means.
 
-A point is on the front where no other point has both more quality and less cost. Whiskers span one sample
-standard deviation over seeds in each direction.
+Whiskers are the interval of the mean over seeds. The dotted line joins the points whose mean validation quality and
+cost no other beats; a hollow mark is beaten beyond the noise (`gossamer.frontier.dominance`). On the page the cost has
+a logarithmic and a linear scale: both layouts are drawn here, and the script only swaps one for the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from gossamer import files
+from gossamer import files, units
 from gossamer.errors import DataError, unknown
-from gossamer.report import chart, theme, units
+from gossamer.frontier.axes import AXES, Axis
+from gossamer.frontier.frontier import Frontier
+from gossamer.frontier.points import DENSE, Point
+from gossamer.frontier.statistics import Estimate
+from gossamer.report import chart, theme
+from gossamer.report.labels import place
 from gossamer.report.markup import Child, Markup, tag
-from gossamer.report.summary import AXES, Axis, Point, Spread, Summary, summarize
-
-_LABEL_HEIGHT = 14.0
-_CHARACTER = 6.4  # mean width of a label's character, pixels
+from gossamer.report.source import Source, read
 
 
-def frontier(summary: Summary, axis: Axis, *, width: float, height: float) -> Markup:
+def draw(frontier: Frontier, axis: Axis, *, width: float, height: float) -> Markup:
     """Returns the chart of one cost, interactive where the page's script runs.
 
     Args:
-        summary: The run, averaged over seeds.
+        frontier: The comparison.
         axis: The cost on the x axis.
         width: Pixels of the picture's box.
         height: Pixels of the picture's box.
     """
-    title = f"{summary.metric} against {axis.title.lower()}"
-    return chart.svg(width, height, *_marks(summary, axis, width, height), title=title)
+    title = f"{frontier.metric} against {axis.title.lower()}"
+    return chart.svg(width, height, *_drawn(frontier, axis, width, height, both=True), title=title)
 
 
-def frontier_svg(run: dict[str, Any] | str | Path, path: str | Path, *, cost: str = "bytes") -> Path:
+def frontier_svg(run: Source, path: str | Path, *, cost: str = "bytes") -> Path:
     """Writes the frontier of a run as a picture that follows a light or dark reader.
 
     Args:
-        run: A run, or the path of its file or folder.
+        run: A comparison, its record, or the path of its file or folder.
         path: Where the SVG goes.
         cost: The cost on the x axis, a field of `Cost`.
 
@@ -44,21 +47,21 @@ def frontier_svg(run: dict[str, Any] | str | Path, path: str | Path, *, cost: st
         DataError: The run has no point with that cost.
         FileError: The run could not be read or the picture not written.
     """
-    summary = summarize(run)
-    axis = next((axis for axis in summary.axes if axis.key == cost), None)
+    frontier = read(run)
+    axis = next((axis for axis in frontier.axes if axis.key == cost), None)
     if axis is None:
-        raise DataError(unknown("cost axis", cost, [a.key for a in summary.axes] or [a.key for a in AXES]))
+        raise DataError(unknown("cost axis", cost, [a.key for a in frontier.axes] or [a.key for a in AXES]))
     width, height = 860.0, 470.0
-    legend, rows = _legend(summary, width, height)
+    legend, rows = _legend(frontier, width, height)
     total = height + rows * 24 + 12
-    subject = f"{summary.run.get('model')} on {summary.run.get('data')}"
-    title = f"{summary.metric} against {axis.title.lower()}: {subject}"
+    subject = f"{frontier.run.get('model')} on {frontier.run.get('data')}"
+    title = f"{frontier.metric} against {axis.title.lower()}: {subject}"
     picture = chart.svg(
         width,
         total,
         tag("style", Markup(theme.picture_style())),
         tag("rect", class_="back", width=width, height=total, rx=10),
-        *_marks(summary, axis, width, height),
+        *_drawn(frontier, axis, width, height, both=False),
         *legend,
         title=title,
         standalone=True,
@@ -66,142 +69,141 @@ def frontier_svg(run: dict[str, Any] | str | Path, path: str | Path, *, cost: st
     return files.write_text(path, picture + "\n")
 
 
-def series_class(summary: Summary, method: str) -> str:
+def points(frontier: Frontier) -> list[Point]:
+    """Returns the points of a report, the dense one first where it is not one of the cells."""
+    own = frontier.points()
+    return own if frontier.dense is None or frontier.dense in own else [frontier.dense, *own]
+
+
+def methods(frontier: Frontier) -> list[str]:
+    """Returns the methods in the order of the run, the dense one first."""
+    others = [point.method for point in frontier.compressed]
+    return list(dict.fromkeys([*([DENSE] if frontier.dense else []), *others]))
+
+
+def series_class(frontier: Frontier, method: str) -> str:
     """Returns the CSS class that colours a method's marks."""
-    if method not in summary.methods:
-        return "dense"
-    return f"s{summary.methods.index(method) % theme.SERIES}"
+    number = _number(frontier, method)
+    return DENSE if number is None else f"s{number % theme.SERIES}"
 
 
-def shape(summary: Summary, method: str) -> str:
+def shape(frontier: Frontier, method: str) -> str:
     """Returns the path of a method's marker."""
-    return theme.marker(summary.methods.index(method)) if method in summary.methods else theme.DENSE_MARKER
+    number = _number(frontier, method)
+    return theme.DENSE_MARKER if number is None else theme.marker(number)
 
 
-def describe(summary: Summary, point: Point, axis: Axis) -> str:
+def describe(frontier: Frontier, point: Point, axis: Axis, *, beaten: bool = False) -> str:
     """Returns a point in one line: what it is, its quality, its cost, over how many seeds."""
-    quality = units.quality(summary.metric, point.quality.mean, point.quality.deviation)
-    seeds = "1 seed" if point.quality.count == 1 else f"{point.quality.count} seeds"
+    quality = units.quality(frontier.metric, point.test.mean, point.test.half_width())
+    seeds = "1 seed" if point.test.count == 1 else f"{point.test.count} seeds"
     cost = f"{axis.title.lower()} {axis.write(point.costs[axis.key].mean)}"
-    return f"{point.label}: {summary.metric} {quality}, {cost}, {seeds}"
+    end = ", beaten beyond the noise" if beaten else ""
+    return f"{point.label}: {frontier.metric} {quality}, {cost}, {seeds}{end}"
 
 
-def _marks(summary: Summary, axis: Axis, width: float, height: float) -> list[Child]:
-    points = [point for point in summary.points if axis.key in point.costs]
-    x = chart.fit_scale([end for p in points for end in _ends(p.costs[axis.key])], 58, width - 22, log=True, pad=0.08)
-    y = chart.fit_scale([end for p in points for end in _ends(p.quality)], height - 52, 40, pad=0.08)
+def _number(frontier: Frontier, method: str) -> int | None:
+    others = [name for name in methods(frontier) if frontier.dense is None or name != DENSE]
+    return others.index(method) if method in others else None
+
+
+def _drawn(frontier: Frontier, axis: Axis, width: float, height: float, *, both: bool) -> list[Child]:
+    known = [point for point in points(frontier) if axis.key in point.costs]
+    ends = [end for p in known for end in _ends(p.costs[axis.key])]
+    wide = chart.fit_scale(ends, 58, width - 22, log=True, pad=0.08)
+    scales = [wide, chart.fit_scale(ends, 58, width - 22, pad=0.08)] if both and wide.log else [wide]
+    y = chart.fit_scale([end for p in known for end in _ends(p.test)], height - 52, 40, pad=0.08)
+    percent = units.is_percentage(frontier.metric)
     drawn: list[Child] = list(
-        chart.axes(
-            x,
-            y,
-            x_ticks=x.ticks(7 if width > 500 else 4),
-            y_ticks=y.ticks(6),
-            write_x=axis.write,
-            write_y=lambda v: units.percent(v) if units.is_percentage(summary.metric) else units.significant(v),
-            x_title=f"{axis.title}{' (log scale)' if x.log else ''}",
-            y_title=summary.metric,
+        chart.y_axis(
+            wide, y, ticks=y.ticks(6), write=units.percent if percent else units.significant, title=frontier.metric
         )
     )
-    better = "↖ better" if summary.higher_is_better else "↙ better"
+    better = "↖ better" if frontier.higher_is_better else "↙ better"
     drawn.append(tag("text", better, x=width - 22, y=24.0, text_anchor="end"))
-    front = summary.pareto(axis.key)
-    if len(front) > 1:
-        steps = [(x(p.costs[axis.key].mean), y(p.quality.mean)) for p in front]
-        drawn.append(tag("path", class_="front", d=_staircase(steps)))
-    for method in summary.methods:
-        trail = sorted((p for p in points if p.method == method), key=lambda p: p.costs[axis.key].mean)
-        if len(trail) > 1:
-            line = chart.path([(x(p.costs[axis.key].mean), y(p.quality.mean)) for p in trail])
-            drawn.append(tag("path", class_=f"trail {series_class(summary, method)}", d=line, data_series=method))
-    drawn.extend(_mark(summary, point, axis, x, y) for point in points)
-    drawn.extend(_labels(front, points, axis, x=x, y=y, width=width))
+    front = frontier.pareto(axis.key, confidence=None)
+    drawn += _line(front, axis, scales, y, class_="front")
+    for method in methods(frontier):
+        trail = sorted((p for p in known if p.method == method), key=lambda p: p.costs[axis.key].mean)
+        drawn += _line(trail, axis, scales, y, class_=f"trail {series_class(frontier, method)}", series=method)
+    unbeaten = frontier.pareto(axis.key)
+    for point in sorted(known, key=lambda point: (point in unbeaten, point in front)):  # what matters lies on top
+        drawn.append(_mark(frontier, point, axis, scales, y, beaten=point not in [*unbeaten, *front]))
+    for scale in scales:
+        title = f"{axis.title}{' (log scale)' if scale.log else ''}"
+        ticks = scale.ticks(7 if width > 500 else 4)
+        spots = [(scale(p.costs[axis.key].mean), y(p.test.mean)) for p in known]
+        names = [(p.label, p.method, scale(p.costs[axis.key].mean), y(p.test.mean)) for p in front]
+        layout = [
+            *chart.x_axis(scale, y, ticks=ticks, write=axis.write, title=title),
+            *place(names, spots, left=scale.start, right=width, top=y.end, bottom=y.start),
+        ]
+        drawn.append(tag("g", layout, data_layout=True, class_=None if scale is wide else "gone") if both else layout)
     return drawn
 
 
-def _ends(spread: Spread) -> tuple[float, float]:
-    """Returns the ends of a whisker; a cost's lower end stays positive, so that it has a logarithm."""
-    low, high = spread.mean - (spread.deviation or 0.0), spread.mean + (spread.deviation or 0.0)
-    return (low, high) if low > 0 or spread.mean <= 0 else (spread.mean / 2, high)
+def _line(
+    joined: Sequence[Point],
+    axis: Axis,
+    scales: Sequence[chart.Scale],
+    y: chart.Scale,
+    *,
+    class_: str,
+    series: str | None = None,
+) -> list[Markup]:
+    """Returns a line through the points, in each layout; nothing through a single one."""
+    if len(joined) < 2:
+        return []
+    lines = [chart.path([(x(p.costs[axis.key].mean), y(p.test.mean)) for p in joined]) for x in scales]
+    return [tag("path", class_=class_, d=lines[0], data_other=_other(lines), data_series=series)]
 
 
-def _mark(summary: Summary, point: Point, axis: Axis, x: chart.Scale, y: chart.Scale) -> Markup:
-    cost, text = point.costs[axis.key], describe(summary, point, axis)
-    (left, right), (low, high) = _ends(cost), _ends(point.quality)
-    center_x, center_y = x(cost.mean), y(point.quality.mean)
-    whisker = ""
-    if point.quality.deviation:
-        whisker += f"M{center_x:.1f} {y(low):.1f}V{y(high):.1f}"
-    if cost.deviation:
-        whisker += f"M{x(left):.1f} {center_y:.1f}H{x(right):.1f}"
+def _mark(
+    frontier: Frontier, point: Point, axis: Axis, scales: Sequence[chart.Scale], y: chart.Scale, *, beaten: bool
+) -> Markup:
+    cost, text = point.costs[axis.key], describe(frontier, point, axis, beaten=beaten)
+    (left, right), (low, high) = _ends(cost), _ends(point.test)
+    center = y(point.test.mean)
+    up = f"M0 {y(low) - center:.1f}V{y(high) - center:.1f}" if low < high else ""
+    places = [f"translate({x(cost.mean):.1f} {center:.1f})" for x in scales]
+    whiskers = [
+        up + (f"M{x(left) - x(cost.mean):.1f} 0H{x(right) - x(cost.mean):.1f}" if left < right else "") for x in scales
+    ]
+    drawn = frontier.points()
     return tag(
         "g",
         tag("title", text),
-        tag("path", class_="whisker", d=whisker) if whisker else None,
-        tag(
-            "path",
-            class_="shape",
-            d=shape(summary, point.method),
-            transform=f"translate({center_x:.1f} {center_y:.1f})",
-        ),
-        class_=f"mark {series_class(summary, point.method)}",
+        tag("path", class_="whisker", d=whiskers[0], data_other=_other(whiskers)) if whiskers[0] else None,
+        tag("path", class_="shape", d=shape(frontier, point.method)),
+        class_=f"mark {series_class(frontier, point.method)}{' beaten' if beaten else ''}",
+        transform=places[0],
+        data_other=_other(places),
         data_series=point.method,
-        data_tip=text,
+        data_point=f"p{drawn.index(point)}" if point in drawn else None,
         tabindex="0",
         role="img",
-        aria_label=text,
     )
 
 
-def _staircase(steps: list[tuple[float, float]]) -> str:
-    """Returns the edge of what is reachable: level until a costlier point is better, then straight up."""
-    line = f"M{steps[0][0]:.1f} {steps[0][1]:.1f}"
-    return line + "".join(f"H{x:.1f}V{y:.1f}" for x, y in steps[1:])
+def _other(layouts: Sequence[str]) -> str | None:
+    return layouts[1] if len(layouts) > 1 and layouts[1] != layouts[0] else None
 
 
-def _labels(
-    front: list[Point], points: list[Point], axis: Axis, *, x: chart.Scale, y: chart.Scale, width: float
-) -> list[Markup]:
-    """Names the points of the front where there is room, best first; the others are named when pointed at."""
-    taken = [_box(x(p.costs[axis.key].mean) - 7, y(p.quality.mean) - 7, 14, 14) for p in points]
-    labels = []
-    for point in front:
-        center_x, center_y = x(point.costs[axis.key].mean), y(point.quality.mean)
-        size = len(point.label) * _CHARACTER
-        for left, top in (
-            (center_x + 10, center_y - 16),
-            (center_x + 10, center_y + 3),
-            (center_x - 10 - size, center_y - 16),
-            (center_x - 10 - size, center_y + 3),
-            (center_x - size / 2, center_y - 26),
-            (center_x - size / 2, center_y + 12),
-        ):
-            box = _box(left, top, size, _LABEL_HEIGHT)
-            inside = left > x.start and left + size < width and top > y.end - 10 and top + 14 < y.start
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                labels.append(tag("text", point.label, class_="label", x=left, y=top + 11, data_series=point.method))
-                break
-    return labels
+def _ends(estimate: Estimate) -> tuple[float, float]:
+    """Returns the ends of a whisker; a cost's lower end stays positive, so that it has a logarithm."""
+    low, high = estimate.interval() or (estimate.mean, estimate.mean)
+    return (low, high) if low > 0 or estimate.mean <= 0 else (estimate.mean / 2, high)
 
 
-def _box(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-    return left, top, left + width, top + height
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _legend(summary: Summary, width: float, top: float) -> tuple[list[Markup], int]:
+def _legend(frontier: Frontier, width: float, top: float) -> tuple[list[Markup], int]:
     """Returns the legend's entries in rows that fit the width, and how many rows there are."""
-    names = ([summary.baseline.method] if summary.baseline else []) + summary.methods
     entries, left, row = [], 24.0, 0
-    for name in names:
+    for name in methods(frontier):
         size = 38 + len(name) * 6.6
         if left + size > width and left > 24:
             left, row = 24.0, row + 1
         y = top + 14 + row * 24
-        mark = tag("path", class_="shape", d=shape(summary, name), transform=f"translate({left:.1f} {y:.1f})")
-        entries.append(tag("g", mark, tag("text", name, x=left + 13, y=y + 4), class_=series_class(summary, name)))
+        mark = tag("path", class_="shape", d=shape(frontier, name), transform=f"translate({left:.1f} {y:.1f})")
+        entries.append(tag("g", mark, tag("text", name, x=left + 13, y=y + 4), class_=series_class(frontier, name)))
         left += size
     return entries, row + 1

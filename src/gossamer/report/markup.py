@@ -11,6 +11,7 @@ import html
 from collections.abc import Iterable
 
 _VOID = {"br", "hr", "input", "link", "meta"}
+_CLOSED = {"path", "rect"}  # of SVG: they end themselves
 
 
 class Markup(str):
@@ -42,6 +43,8 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
         opening += f" {label}" if value is True else f' {label}="{html.escape(_plain(value))}"'
     if name in _VOID:
         return Markup(f"<{opening}>")
+    if name in _CLOSED and not children:
+        return Markup(f"<{opening}/>")
     return Markup(f"<{opening}>{join(children)}</{name}>")
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from gossamer import files
-from gossamer.report import sections, theme, units, words
+from gossamer import files, units
+from gossamer.frontier.axes import change
+from gossamer.frontier.frontier import Frontier
+from gossamer.report import theme, words
 from gossamer.report.markup import Markup, tag
-from gossamer.report.summary import Summary, summarize
+from gossamer.report.sections import choose, failures, layers, notes, plots, provenance, results, training, weights
+from gossamer.report.source import Source, read
+
+_SECTIONS = (choose, plots, results, weights, layers, training, failures, notes, provenance)
 
 
-def write(run: dict[str, Any] | str | Path, out: str | Path) -> Path:
+def write(run: Source, out: str | Path) -> Path:
     """Writes the report of a run.
 
     Args:
-        run: A run, or the path of its file or folder.
+        run: A comparison, its record, or the path of its file or folder.
         out: The page's name if it ends in `.html`, else the folder that gets `report.html`.
 
     Returns:
@@ -27,22 +31,12 @@ def write(run: dict[str, Any] | str | Path, out: str | Path) -> Path:
     """
     out = Path(out)
     out = out if out.suffix == ".html" else out / "report.html"
-    return files.write_text(out, page(summarize(run)))
+    return files.write_text(out, page(read(run)))
 
 
-def page(summary: Summary) -> str:
+def page(frontier: Frontier) -> str:
     """Returns the whole page as text."""
-    title = f"{summary.run.get('model', 'model')} on {summary.run.get('data', 'data')}"
-    made = [
-        sections.plots(summary),
-        sections.results(summary),
-        sections.layers(summary),
-        sections.kernels(summary),
-        sections.training(summary),
-        sections.failures(summary),
-        sections.notes(summary),
-        sections.provenance(summary),
-    ]
+    title = f"{frontier.run.get('model', 'model')} on {frontier.run.get('data', 'data')}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -54,56 +48,52 @@ def page(summary: Summary) -> str:
     body = tag(
         "body",
         tag("a", "Skip to the results", href="#results", class_="skip"),
-        tag("header", _heading(summary, title), class_="top"),
-        tag("main", *made),
+        tag("header", _heading(frontier, title), class_="top"),
+        tag("main", *(section.make(frontier) for section in _SECTIONS)),
         tag("div", id="tip", role="status", hidden=True),
         tag("script", Markup(_asset("page.js"))),
     )
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
 
 
-def _heading(summary: Summary, title: str) -> list[Markup]:
-    seeds = {cell["seed"] for cell in summary.run["cells"]}
+def _heading(frontier: Frontier, title: str) -> list[Markup]:
+    seeds = {cell["seed"] for cell in frontier.cells}
+    compressed = dict.fromkeys(point.method for point in frontier.compressed)
     facts = [
-        _plural(len(summary.methods), "method"),
+        _plural(len(compressed), "method"),
         _plural(len(seeds), "seed"),
-        _plural(len(summary.run["cells"]), "cell"),
-        *([f"{len(summary.failed)} failed"] if summary.failed else []),
+        _plural(len(frontier.cells), "cell"),
+        *([f"{len(frontier.failed)} failed"] if frontier.failed else []),
+        *([f"{len(frontier.unmeasured)} not measured yet"] if frontier.unmeasured else []),
     ]
     button = tag("button", "Dark", type="button", id="theme", aria_label="Switch between light and dark", hidden=True)
     return [
         tag("div", tag("p", "gossamer report", class_="brand"), button, class_="bar"),
         tag("h1", title),
         tag("p", " · ".join(facts), class_="facts"),
-        tag("p", words.headline(summary), class_="headline"),
-        _tiles(summary),
-        tag("p", words.rule(summary), class_="note"),
+        tag("p", words.headline(frontier), class_="headline"),
+        _tiles(frontier),
     ]
 
 
-def _tiles(summary: Summary) -> Markup:
-    """Returns the picked network's figures, each beside the dense one's."""
-    point, dense = summary.pick(), summary.baseline
+def _tiles(frontier: Frontier) -> Markup:
+    """Returns the figures of the smallest network that is level with dense, each beside the dense one's."""
+    point, dense = frontier.smallest_level(), frontier.dense
     if point is None or dense is None:
         return Markup("")
     tiles = [
         _tile(
-            summary.metric,
-            units.quality(summary.metric, point.quality.mean),
-            f"dense {units.quality(summary.metric, dense.quality.mean)}",
+            frontier.metric,
+            units.quality(frontier.metric, point.test.mean),
+            f"dense {units.quality(frontier.metric, dense.test.mean)}",
         )
     ]
-    for axis in summary.axes[:3]:
-        ratio = summary.ratio(point, axis.key)
+    for axis in frontier.axes[:3]:
+        ratio = frontier.ratio(point, axis.key)
         if ratio is not None:
             before = axis.write(dense.costs[axis.key].mean)
-            tiles.append(
-                _tile(
-                    axis.title,
-                    axis.write(point.costs[axis.key].mean),
-                    f"dense {before}, {words.change(axis, ratio)}",
-                )
-            )
+            after = axis.write(point.costs[axis.key].mean)
+            tiles.append(_tile(axis.title, after, f"dense {before}, {change(axis, ratio)}"))
     return tag("dl", *tiles, class_="tiles")
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gossamer.report import units
-from gossamer.report.summary import summarize
+from gossamer import units
+from gossamer.report.frontier import points
+from gossamer.report.source import Source, read
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_COLUMNS = ("bytes", "macs", "latency_ms")
+_COLUMNS = {"bytes": "size", "macs": "MACs", "latency_ms": "latency"}
 
 
-def table(run: dict[str, Any] | str | Path) -> Table:
-    """Returns one row a method and sparsity: quality and costs, each cost with its ratio to the dense one.
+def table(run: Source) -> Table:
+    """Returns one row a point: test quality ± half its 95 % interval, and costs with their ratio to the dense one.
+
+    A star marks the points whose mean validation quality and size no other beats.
 
     Args:
-        run: A run, or the path of its file or folder.
+        run: A comparison, its record, or the path of its file or folder.
 
     Raises:
         FileError, DataError: The run could not be read.
@@ -27,31 +29,28 @@ def table(run: dict[str, Any] | str | Path) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    summary = summarize(run)
-    axes = [axis for axis in summary.axes if axis.key in _COLUMNS]
-    front = [point.label for point in summary.pareto("bytes")]
+    frontier = read(run)
+    axes = [axis for axis in frontier.axes if axis.key in _COLUMNS]
+    front = frontier.pareto("bytes", confidence=None) if any(axis.key == "bytes" for axis in axes) else []
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("")
-    made.add_column("sparsity", justify="right")
-    made.add_column(summary.metric, justify="right")
+    made.add_column("setting", justify="right")
+    made.add_column(frontier.metric, justify="right")
     for axis in axes:
-        made.add_column({"bytes": "size", "macs": "MACs", "latency_ms": "latency"}[axis.key], justify="right")
+        made.add_column(_COLUMNS[axis.key], justify="right")
         made.add_column("", justify="right", style="dim")
-    for point in summary.points:
+    for point in points(frontier):
         row: list[str | Text] = [
-            Text(f"{'★' if point.label in front else ' '} {point.method}"),
-            units.percent(point.sparsity) if point.sparsity else "",
-            units.quality(summary.metric, point.quality.mean, point.quality.deviation),
+            Text(f"{'★' if point in front else ' '} {point.method}"),
+            Text(point.label.removeprefix(point.method).strip()),
+            units.quality(frontier.metric, point.test.mean, point.test.half_width()),
         ]
         for axis in axes:
-            ratio = None if point is summary.baseline else summary.ratio(point, axis.key)
+            ratio = None if point is frontier.dense else frontier.ratio(point, axis.key)
             row.append(axis.write(point.costs[axis.key].mean) if axis.key in point.costs else units.MISSING)
             row.append(f"{units.factor(ratio)}" if ratio else "")
         made.add_row(*row)
-    for cell in summary.failed:
-        made.add_row(Text(f"  {cell['method']}"), _sparsity(cell), Text(f"seed {cell['seed']} failed", style="red"))
+    for cell in frontier.failed:
+        setting = cell.get("budget") or (units.percent(cell["sparsity"]) if cell.get("sparsity") else "")
+        made.add_row(Text(f"  {cell['method']}"), Text(setting), Text(f"seed {cell['seed']} failed", style="red"))
     return made
-
-
-def _sparsity(cell: dict[str, Any]) -> str:
-    return units.percent(cell["sparsity"]) if cell.get("sparsity") else ""

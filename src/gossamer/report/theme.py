@@ -38,7 +38,8 @@ MARKERS = (  # paths about the origin, of about equal area
 )
 DENSE_MARKER = "M0-7L7 0L0 7L-7 0z"
 
-CHART = """
+CHART = (
+    """
 .chart text{font:12px system-ui,sans-serif;fill:var(--soft)}
 .chart .title{font-weight:600;fill:var(--ink)}
 .chart .grid{stroke:var(--line);stroke-width:1;fill:none}
@@ -53,10 +54,13 @@ CHART = """
 .chart .label{stroke:var(--panel);stroke-width:3;paint-order:stroke;
  stroke-linejoin:round}
 .chart .back{fill:var(--panel)}
-""" + "".join(
-    f".chart .s{i} .shape,.chart .s{i}.shape{{fill:var(--s{i})}}"
-    f".chart .s{i} .whisker,.chart .s{i}.trail,.chart .s{i}.curve{{stroke:var(--s{i})}}\n"
-    for i in range(SERIES)
+"""
+    + "".join(
+        f".chart .s{i} .shape,.chart .s{i}.shape{{fill:var(--s{i})}}.chart .s{i}.beaten .shape{{stroke:var(--s{i})}}"
+        f".chart .s{i} .whisker,.chart .s{i}.trail,.chart .s{i}.curve{{stroke:var(--s{i})}}\n"
+        for i in range(SERIES)
+    )
+    + ".chart .mark.beaten .shape{fill:var(--panel);stroke-width:1.75}"
 )
 
 

@@ -4,82 +4,58 @@ from __future__ import annotations
 
 import shlex
 
-from gossamer.report import units
-from gossamer.report.summary import Axis, Point, Summary
+from gossamer import units
+from gossamer.frontier.axes import axis, change
+from gossamer.frontier.frontier import Frontier
+from gossamer.frontier.points import Point
 
 
-def headline(summary: Summary) -> str:
+def headline(frontier: Frontier) -> str:
     """Returns a sentence on the smallest network that is level with the dense one, or on there being none."""
-    if not any(point is not summary.baseline for point in summary.points):
+    if not frontier.compressed:
         return "No compressed network was finished."
-    if summary.baseline is None:
+    if frontier.dense is None:
         return "There is no dense network in this run to compare with."
-    point = summary.pick()
+    point = frontier.smallest_level()
     if point is None:
-        closest = min((p for p in summary.points if p is not summary.baseline), key=summary.loss)
-        change = units.quality(summary.metric, closest.quality.mean - summary.baseline.quality.mean, signed=True)
+        closest = max(frontier.compressed, key=frontier.gain)
+        gap = units.difference(frontier.metric, closest.test.mean - frontier.dense.test.mean)
         return (
-            f"No compressed network was level with the dense one ({_quality(summary, summary.baseline)}); "
-            f"the closest is {closest.label}, {change} {summary.metric}."
+            f"No compressed network was level with the dense one ({_quality(frontier, frontier.dense)}); "
+            f"the closest is {closest.label}, {gap} of {frontier.metric}."
         )
-    gains = [gain for key in ("bytes", "macs", "latency_ms") if (gain := _gain(summary, point, key))]
+    gains = [gain for key in ("bytes", "macs", "latency_ms") if (gain := _gain(frontier, point, key))]
     return (
-        f"{point.label} is the smallest network that is level with the dense one: {summary.metric} "
-        f"{_quality(summary, point)} against {_quality(summary, summary.baseline)}"
+        f"{point.label} is the smallest network that is level with the dense one: {frontier.metric} "
+        f"{_quality(frontier, point)} against {_quality(frontier, frontier.dense)}"
         + (f", with {_listed(gains)}." if gains else ".")
     )
 
 
-def rule(summary: Summary) -> str:
-    """Returns what `headline` means by level, and over what the figures were taken."""
-    seeds = sorted({cell["seed"] for point in summary.points for cell in point.cells})
-    allowed = units.quality(summary.metric, summary.tolerance())
-    over = f"the mean over {len(seeds)} seeds ± one sample standard deviation" if len(seeds) > 1 else "from one seed"
-    return (
-        f"Every figure is {over}, on the test split. Level means at most {allowed} worse than the dense "
-        f"network on the validation split: its own spread over seeds, at least 1 % of its value. Bytes and "
-        f"multiply-accumulates are counted; latency is measured on the machine named below."
-    )
-
-
-def change(axis: Axis, ratio: float) -> str:
-    """Returns a cost's ratio, dense over compressed, in words.
-
-    >>> from gossamer.report.summary import AXES
-    >>> change(AXES[0], 9.12), change(AXES[2], 0.8), change(AXES[2], 1.01)
-    ('9.1× fewer bytes', '1.2× slower', 'the same latency')
-    """
-    if 0.95 < ratio < 1.05:  # as good as it rounds to
-        return f"the same {axis.title.lower()}"
-    if ratio > 1:
-        return f"{units.factor(ratio)} {axis.fewer}"
-    opposite = {"faster": "slower", "cheaper training": "costlier training", "less memory": "more memory"}
-    return f"{units.factor(1 / ratio)} {opposite.get(axis.fewer, axis.fewer.replace('fewer', 'more'))}"
-
-
 def kernels(point: Point) -> str:
     """Returns how many layers of a point run which kernel, from its first cell."""
-    layers = point.cells[0].get("layers") or []
     counts: dict[str, int] = {}
-    for layer in layers:
+    for layer in point.cells[0].get("layers") or []:
         counts[layer.get("kernel") or "dense"] = counts.get(layer.get("kernel") or "dense", 0) + 1
     return ", ".join(
         f"{number} {units.TIMES} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1])
     )
 
 
-def command(summary: Summary) -> str:
+def command(frontier: Frontier) -> str:
     """Returns the command line that runs this comparison again."""
-    cells = summary.run["cells"]
+    cells = frontier.cells
     methods = list(dict.fromkeys(str(cell["method"]) for cell in cells))
-    sparsities = sorted({cell["sparsity"] for cell in cells if cell.get("sparsity")})
+    sparsities = sorted({cell["sparsity"] for cell in cells if cell.get("sparsity") and not cell.get("budget")})
+    budgets = list(dict.fromkeys(str(cell["budget"]) for cell in cells if cell.get("budget")))
     seeds = sorted({cell["seed"] for cell in cells})
-    epochs = (summary.run.get("training") or {}).get("epochs")
+    epochs = (frontier.run.get("training") or {}).get("epochs")
     parts = [
-        f"gossamer compare --data {shlex.quote(str(summary.run.get('data', '')))}",
-        f"--model {shlex.quote(str(summary.run.get('model', '')))}",
+        f"gossamer compare --data {shlex.quote(str(frontier.run.get('data', '')))}",
+        f"--model {shlex.quote(str(frontier.run.get('model', '')))}",
         f"--methods {shlex.quote(','.join(methods))}",
         f"--sparsities {','.join(f'{value:g}' for value in sparsities)}" if sparsities else "",
+        f"--budgets {shlex.quote(';'.join(budgets))}" if budgets else "",
         f"--seeds {','.join(map(str, seeds))}",
         f"--epochs {epochs}" if epochs else "",
         "--out DIR",
@@ -87,16 +63,15 @@ def command(summary: Summary) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _gain(summary: Summary, point: Point, key: str) -> str | None:
-    axis = next((axis for axis in summary.axes if axis.key == key), None)
-    ratio = summary.ratio(point, key)
-    if axis is None or ratio is None:
+def _gain(frontier: Frontier, point: Point, key: str) -> str | None:
+    ratio = frontier.ratio(point, key)
+    if ratio is None:
         return None
-    return change(axis, ratio) + (" measured here" if axis.measured else "")
+    return change(axis(key), ratio) + (" measured here" if axis(key).measured else "")
 
 
-def _quality(summary: Summary, point: Point) -> str:
-    return units.quality(summary.metric, point.quality.mean, point.quality.deviation)
+def _quality(frontier: Frontier, point: Point) -> str:
+    return units.quality(frontier.metric, point.test.mean, point.test.half_width())
 
 
 def _listed(items: list[str]) -> str:

@@ -32,14 +32,15 @@ class LeNet(nn.Module):
             raise ModelError(f"LeNet: image_size is {image_size}; expected at least 4, since it pools twice")
         self.conv1 = nn.Conv2d(in_channels, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5, padding=2)
+        self.pool = nn.MaxPool2d(2)
         self.linear1 = nn.Linear(16 * (image_size // 4) ** 2, 120)
         self.linear2 = nn.Linear(120, 84)
         self.linear3 = nn.Linear(84, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (B, in_channels, image_size, image_size) to (B, classes)."""
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = self.pool(F.relu(self.conv1(x)))
+        x = self.pool(F.relu(self.conv2(x)))
         x = F.relu(self.linear1(x.flatten(1)))
         out: Tensor = self.linear3(F.relu(self.linear2(x)))
         return out

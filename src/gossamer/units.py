@@ -81,3 +81,18 @@ def quality(metric: str, mean: float, deviation: float | None = None, *, signed:
     if deviation is not None:
         text += f" ± {deviation * scale:.{decimals}f}"
     return text + unit
+
+
+def difference(metric: str, mean: float, low: float | None = None, high: float | None = None) -> str:
+    """Returns a difference of two values of a metric, with the ends of its 95 % interval where there is one.
+
+    >>> difference("accuracy", -0.003, -0.0111, 0.005), difference("auc", 0.0123)
+    ('−0.3 points (95 % interval −1.1 to +0.5)', '+0.0123')
+    """
+    scale, decimals, unit = (100.0, 1, " points") if is_percentage(metric) else (1.0, 4, "")
+
+    def write(value: float) -> str:
+        return f"{value * scale + 0.0:+.{decimals}f}".replace("-", MINUS)
+
+    ends = "" if low is None or high is None else f" (95 % interval {write(low)} to {write(high)})"
+    return write(mean) + unit + ends

@@ -1,0 +1,12 @@
+"""What a comparison found: points with intervals, Pareto sets, volumes, what to choose and why, tables, networks."""
+
+from gossamer.frontier.advice import Advice as Advice
+from gossamer.frontier.axes import AXES as AXES
+from gossamer.frontier.axes import Axis as Axis
+from gossamer.frontier.frontier import Frontier as Frontier
+from gossamer.frontier.points import Point as Point
+from gossamer.frontier.statistics import Estimate as Estimate
+from gossamer.frontier.statistics import difference as difference
+from gossamer.frontier.tables import Table as Table
+
+__all__ = ["AXES", "Advice", "Axis", "Estimate", "Frontier", "Point", "Table", "difference"]

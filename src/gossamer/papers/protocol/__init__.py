@@ -1,0 +1,1 @@
+"""What all papers share: claims, experiments, verdicts, evidence and the ledger; no paper of its own."""
