@@ -23,6 +23,7 @@ _HOME = {
     "compare": "gossamer.compression",
     "compress": "gossamer.compression",
     "explore": "gossamer.compression",
+    "export": "gossamer.deploy",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
     "measure": "gossamer.cost",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from gossamer.compression.registry import method, methods
     from gossamer.cost import Budget, Cost, measure
     from gossamer.deploy.accelerate import accelerate
+    from gossamer.deploy.export.export import export
     from gossamer.deploy.store import load, save
     from gossamer.frontier.frontier import Frontier
     from gossamer.graph.graph import Graph

@@ -26,6 +26,7 @@ COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossame
     "compare": "compare many methods on one network and one data set",
     "explore": "search several settings of a method at once",
     "compress": "make one network smaller, and write it with a report",
+    "export": "write a network as ONNX or as a torch.export program",
     "measure": "measure what a network takes on this machine",
     "report": "make the page of a run again",
     "choose": "say which network of a run to take and why, and write it",

@@ -8,6 +8,10 @@ from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.changes import SwapPool as SwapPool
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
+from gossamer.deploy.export import Exported as Exported
+from gossamer.deploy.export import Form as Form
+from gossamer.deploy.export import compare_exports as compare_exports
+from gossamer.deploy.export import export as export
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
 from gossamer.deploy.store import read_plan as read_plan
@@ -17,12 +21,16 @@ __all__ = [
     "Accelerated",
     "Change",
     "Choice",
+    "Exported",
     "FoldNorm",
+    "Form",
     "Plan",
     "SwapGraphLayer",
     "SwapLayer",
     "SwapPool",
     "accelerate",
+    "compare_exports",
+    "export",
     "load",
     "read_plan",
     "save",

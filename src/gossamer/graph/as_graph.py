@@ -26,7 +26,7 @@ class GraphCache:
     def __init__(self, size: int = 8) -> None:
         self.size = size
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[int, int, int], tuple[weakref.ref[Tensor], Graph]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, int, str], tuple[weakref.ref[Tensor], Graph]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -35,7 +35,7 @@ class GraphCache:
         """Returns the graph of `tensor`, made now if it is new or was changed in place."""
         if tensor.is_inference():  # such tensors carry no version, so a change in place would go unseen
             return _make(tensor, num_nodes)
-        key = (id(tensor), tensor._version, num_nodes)
+        key = (id(tensor), tensor._version, str(num_nodes))  # in words: a size that is being traced has no hash
         with self._lock:
             found = self._entries.get(key)
             if found is not None and found[0]() is tensor:

@@ -18,9 +18,12 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels.aggregate import aggregate
+from gossamer.kernels.library import register
 from gossamer.kernels.transpose import Transpose, transpose_csr
 
 _INT32_COLUMNS = 2**31 - 1
+
+exporting = getattr(torch.compiler, "is_exporting", bool)  # True while a program is traced, whose numbers are unknown
 
 
 class CSR:
@@ -40,9 +43,10 @@ class CSR:
     def __init__(
         self, indptr: Tensor, indices: Tensor, values: Tensor | None = None, *, shape: tuple[int, int]
     ) -> None:
-        self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+        self.shape: tuple[int, int] = (shape[0], shape[1]) if exporting() else (int(shape[0]), int(shape[1]))
         self.indptr: Tensor = indptr.to(torch.int64).contiguous()
-        _check(self.indptr, indices, self.shape)
+        if not exporting():
+            _check(self.indptr, indices, self.shape)
         self.indices: Tensor = indices.to(index_dtype(self.shape[1])).contiguous()
         self.values: Tensor | None = _checked_values(values, self.indices)
         self._derived: dict[str, Any] = {}  # follows from the structure alone; shared by `with_values`
@@ -244,10 +248,29 @@ def sort_coordinates(row: Tensor, column: Tensor, *, shape: tuple[int, int]) -> 
             f"coordinates need one row and one column an entry, found shapes {tuple(row.shape)} "
             f"and {tuple(column.shape)}"
         )
-    for name, index, size in (("row", row, shape[0]), ("column", column, shape[1])):
+    indptr, order = SORT_COORDINATES(row, column, *shape)
+    return indptr, order
+
+
+def _sort(row: Tensor, column: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    for name, index, size in (("row", row, rows), ("column", column, columns)):
         _check_range(name, index, size)
-    key = row.to(torch.int64) * max(shape[1], 1) + column
-    return _pointers(row, shape[0]), torch.argsort(key, stable=True)
+    key = row.to(torch.int64) * max(columns, 1) + column
+    return _pointers(row, rows), torch.argsort(key, stable=True)
+
+
+def _sort_fake(row: Tensor, column: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    del columns
+    return row.new_empty(rows + 1, dtype=torch.int64), torch.empty_like(row, dtype=torch.int64)
+
+
+# An operator, so that an exported program sorts, and checks, the edges that it is given.
+SORT_COORDINATES = register(
+    "sort_coordinates(Tensor row, Tensor column, SymInt rows, SymInt columns) -> (Tensor, Tensor)",
+    cpu=_sort,
+    reference=_sort,
+    fake=_sort_fake,
+)
 
 
 def _pointers(row: Tensor, rows: int) -> Tensor:

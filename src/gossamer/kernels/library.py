@@ -15,6 +15,9 @@ from gossamer.errors import DataError
 
 _LIBRARY = torch.library.Library("gossamer", "DEF")  # type: ignore[no-untyped-call]
 
+REFERENCES: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What computes the same as each operator, from torch's own."""
+
 
 def register(
     schema: str,
@@ -44,6 +47,7 @@ def register(
     if backward is not None:
         torch.library.register_autograd(f"gossamer::{name}", backward, setup_context=save, lib=_LIBRARY)
     overload: Callable[..., Any] = getattr(torch.ops.gossamer, name).default
+    REFERENCES[overload] = reference
     return overload
 
 

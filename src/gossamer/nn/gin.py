@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.graph import CSR, Graph, as_graph
+from gossamer.graph.csr import exporting
 from gossamer.nn.linear import Features, Linear
 
 
@@ -74,6 +75,6 @@ class GINConv(nn.Module):
 
 def sum_with_self(x: Tensor, graph: Graph, epsilon: Tensor) -> Tensor:
     """Returns (1 + ε) · x_i + Σ_j x_j, (N, F), for one number ε."""
-    if graph.weights is not None or epsilon.requires_grad:
+    if graph.weights is not None or epsilon.requires_grad or exporting():  # which cannot read the number
         return torch.addcmul(graph.aggregate(x), x, 1.0 + epsilon)
     return graph.propagate(x, add=x, add_scale=1.0 + float(epsilon))

@@ -43,9 +43,11 @@ class Readout(nn.Module):
             (B, out_features).
         """
         nodes = F.relu(self.encoder(x, graph))
-        graphs = int(batch.max()) + 1 if batch.numel() else 0
+        graphs: int = batch.max().item() + 1 if batch.numel() else 0  # type: ignore[assignment]
+        torch._check(graphs >= 0)  # type: ignore[no-untyped-call]  # a program that is traced cannot know it
         pooled = nodes.new_zeros(graphs, nodes.shape[1]).index_add(0, batch, nodes)
         if self.mean:
-            pooled = pooled / torch.bincount(batch, minlength=graphs).clamp(min=1).unsqueeze(1)
+            sizes = nodes.new_zeros(graphs).index_add(0, batch, torch.ones_like(batch, dtype=nodes.dtype))
+            pooled = pooled / sizes.clamp(min=1).unsqueeze(1)
         out: Tensor = self.classify(dropout(pooled, self.dropout, self.training))
         return out

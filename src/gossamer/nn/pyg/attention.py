@@ -68,8 +68,9 @@ class AdoptedGAT(_Heads):
     def _obstacle(cls, layer: Any) -> str:
         return _TWO_KINDS if layer.lin is None else ""
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: None = None) -> Tensor:
         """Returns (N, H · out_channels), or (N, out_channels) where heads are averaged."""
+        del edge_attr  # PyG's models pass it always; layers with an `edge_dim` are not replaced
         graph = self.graph(x, edge_index)
         graph = graph.add_self_loops() if self.add_self_loops else graph
         values = self.split(self.lin(x))
@@ -96,8 +97,9 @@ class AdoptedGATv2(_Heads):
     def _obstacle(cls, layer: Any) -> str:
         return _TWO_KINDS if isinstance(layer.in_channels, tuple) else ""
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: None = None) -> Tensor:
         """Returns (N, H · out_channels), or (N, out_channels) where heads are averaged."""
+        del edge_attr  # PyG's models pass it always; layers with an `edge_dim` are not replaced
         graph = self.graph(x, edge_index)
         graph = graph.add_self_loops() if self.add_self_loops else graph
         source = self.split(self.lin_l(x))
@@ -124,8 +126,9 @@ class AdoptedTransformer(_Heads):
     def _obstacle(cls, layer: Any) -> str:
         return _TWO_KINDS if isinstance(layer.in_channels, tuple) else ""
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: None = None) -> Tensor:
         """Returns (N, H · out_channels), or (N, out_channels) where heads are averaged."""
+        del edge_attr  # PyG's models pass it always; layers with an `edge_dim` are not replaced
         graph = self.graph(x, edge_index)
         inputs = (self.split(layer(x)) for layer in (self.lin_value, self.lin_query, self.lin_key))
         out = self.attended(graph, attend_dot, *inputs)

@@ -1,0 +1,27 @@
+"""Keeps what torch and its exporters say of their own code from the user, who can do nothing about it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+_LOGGERS = ("torch.onnx", "torch.fx", "torch.export", "onnx_ir", "onnxscript")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, these libraries log errors only, and neither warn of outdated code nor print programs they gave up."""
+    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in _LOGGERS}
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.filterwarnings("ignore", message=r".*LeafSpec", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            yield
+    finally:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
