@@ -22,7 +22,7 @@ def describe() -> dict[str, Any]:
 
     return {
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "isa": native.isa() if native.available() else "reference",
         "memory_bytes": int(psutil.virtual_memory().total),
@@ -43,8 +43,8 @@ def _processor() -> str:
     return next(names, "") or platform.processor() or platform.machine()
 
 
-def _cores() -> int:
-    """The cores this process may run on, which in a container is less than the machine has."""
+def cores() -> int:
+    """Returns how many cores this process may run on, which in a container is less than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

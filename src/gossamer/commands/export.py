@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gossamer.commands.command import MaybeColumns, MaybePath, MaybeWhole, Whole
+from gossamer.commands.command import MaybeColumns, MaybePath, MaybeText, MaybeWhole, Whole
 from gossamer.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from torch import nn
 
     from gossamer.deploy import Exported, Form
-    from gossamer.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Writes a network as ONNX or as a torch.export program, and checks that the file computes the same.
 
-    The file takes features and edges (or images) of any number. A network of the zoo has fresh weights.
+    The input is the task's example; the file takes features and edges (or images) of any number. A network of the zoo,
+    and one of your own without --weights, has fresh weights.
 
     Examples:
       gossamer export --data cora --model runs/small/model.gossamer --to net.onnx
       gossamer export --data cora --model runs/small/model.gossamer --to net.pt2 --compare
       gossamer export --data digits --model lenet --compare
+      gossamer export --task own_model.py:make_task --model own_model.py:Net --weights runs/own/model.gossamer --to n.onnx
     """
 
-    data: str  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv; its example is the input
-    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or a saved file
+    data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
+    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
+    weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     to: MaybePath = None  # the file, with the suffix .onnx or .pt2
     opset: MaybeWhole = None  # version of ONNX's operators, 18 to 23 (default: 20)
     fixed: bool = False  # fix the numbers of nodes, edges and images to those of the example
@@ -49,8 +50,11 @@ class Export:
         from gossamer.commands import inputs
         from gossamer.deploy import compare_exports, export
 
-        task = inputs.task(self.data, seed=self.seed, columns=self.columns, string_ids=self.string_ids)
-        model, example = self._network(task), task.example()
+        tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
+        example = tasks(self.seed).example()
+        model = inputs.saved(self.model, self.weights, tasks, seed=self.seed)
+        if model is None:
+            model = inputs.network(self.model, tasks, seed=self.seed)
         exported = None
         if self.to is not None:
             exported = export(model, example, self.to, opset=self.opset, dynamic=not self.fixed)
@@ -60,18 +64,12 @@ class Export:
             forms = compare_exports(model, example, threads=self.threads, compiled=not self.no_compile)
             _tabulate(console, forms)
         return {
-            "data": self.data,
+            "data": self.data or self.task,
             "model": self.model,
             "exported": None if exported is None else exported.to_json(),
             "forms": [form.to_json() for form in forms],
             "machine": machine.describe(),
         }
-
-    def _network(self, task: Task) -> nn.Module:
-        from gossamer.commands import inputs
-        from gossamer.deploy import load
-
-        return load(self.model) if Path(self.model).is_file() else inputs.network(self.model, task)
 
 
 def _describe(console: Console, exported: Exported) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,8 +17,9 @@ from gossamer.compression.compressed import Compressed
 from gossamer.compression.method import Method
 from gossamer.compression.search import settle, tighter
 from gossamer.compression.trial import copied, trials_shown, untrained
-from gossamer.cost import Budget, measure
+from gossamer.cost import Budget, Cost, measure
 from gossamer.counting import count_macs
+from gossamer.deploy.accelerate import Accelerated
 from gossamer.deploy.accelerate import accelerate as accelerate_model
 from gossamer.errors import SettingError
 from gossamer.tasks.task import Task
@@ -102,6 +104,31 @@ def compress(
     return dataclasses.replace(result, met_budget=not over, notes=(*result.notes, *notes))
 
 
+def deployed_cost(
+    model: nn.Module, example: tuple[Any, ...], *, accelerate: bool, latency: bool, budget: Budget | None = None
+) -> tuple[Accelerated | None, Cost]:
+    """Returns a network with its kernels, None where they are not asked for, and what it takes.
+
+    Args:
+        model: The network; left as it is.
+        example: Its positional arguments.
+        accelerate: Whether to try a sparse kernel in each layer.
+        latency: Whether to time the network as it will run.
+        budget: A latency that it bounds is timed until it is clear on which side of the bound it is.
+
+    Returns:
+        The accelerated network, and a cost with latency, MACs and memory of what runs and sizes of `model`.
+    """
+    accelerated = accelerate_model(model, example) if accelerate else None
+    sizes = measure(model, example, latency=latency and accelerated is None, budget=budget)
+    if accelerated is None:
+        return None, sizes
+    running = measure(accelerated.model, example, latency=latency, budget=budget)
+    return accelerated, dataclasses.replace(
+        running, parameters=sizes.parameters, nonzeros=sizes.nonzeros, bytes=sizes.bytes
+    )
+
+
 def _run(
     model: nn.Module,
     task: Task,
@@ -143,9 +170,7 @@ def _run(
         histories.append(history)
         small = run.finish()
 
-    accelerated = accelerate_model(small, example) if accelerate else None
-    sizes = measure(small, example, latency=latency and accelerated is None, budget=budget)
-    running = sizes if accelerated is None else measure(accelerated.model, example, latency=latency, budget=budget)
+    accelerated, cost = deployed_cost(small, example, accelerate=accelerate, latency=latency, budget=budget)
     knob = methods[-1].knob
     return Compressed(
         model=small,
@@ -158,13 +183,7 @@ def _run(
         quality=task.evaluate(small, "test"),
         validation=task.evaluate(small, "val"),
         cost_before=cost_before,
-        cost=dataclasses.replace(
-            running,
-            parameters=sizes.parameters,
-            nonzeros=sizes.nonzeros,
-            bytes=sizes.bytes,
-            training_macs=training_macs,
-        ),
+        cost=dataclasses.replace(cost, training_macs=training_macs),
         histories=tuple(histories),
         notes=tuple(note for history in histories for note in history.notes),
     )

@@ -68,26 +68,7 @@ class Compressed:
 
     def layers(self) -> list[dict[str, Any]]:
         """Returns one record a weight: name, kind, shape, sizes, sparsity, and the kernel chosen and why."""
-        choices = {} if self.accelerated is None else {choice.layer: choice for choice in self.accelerated.choices}
-        table = []
-        for name, kind, weight in weights_of(self.model):
-            choice = choices.get(name.rpartition(".")[0])
-            nonzeros = int(weight.count_nonzero())
-            table.append(
-                {
-                    "name": name,
-                    "kind": kind,
-                    "shape": list(weight.shape),
-                    "parameters": weight.numel(),
-                    "nonzeros": nonzeros,
-                    "sparsity": 1.0 - nonzeros / weight.numel(),
-                    "kernel": choice.kernel if choice else "dense",
-                    "reason": choice.reason if choice else "not timed",
-                    "dense_ms": choice.dense_ms if choice else None,
-                    "kernel_ms": choice.kernel_ms if choice else None,
-                }
-            )
-        return table
+        return layer_table(self.model, self.accelerated)
 
     def save(self, path: str | Path) -> Path:
         """Writes the network and the record of how it was made to one file; `gossamer.load` reads it back.
@@ -126,3 +107,27 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.dim() >= 2 and parameter.numel():
                 yield (f"{path}.{name}" if path else name), type(module).__name__, parameter
+
+
+def layer_table(model: nn.Module, accelerated: Accelerated | None) -> list[dict[str, Any]]:
+    """Returns one record a weight of `model`, with the kernel that `accelerated` chose for its layer and why."""
+    choices = {} if accelerated is None else {choice.layer: choice for choice in accelerated.choices}
+    table = []
+    for name, kind, weight in weights_of(model):
+        choice = choices.get(name.rpartition(".")[0])
+        nonzeros = int(weight.count_nonzero())
+        table.append(
+            {
+                "name": name,
+                "kind": kind,
+                "shape": list(weight.shape),
+                "parameters": weight.numel(),
+                "nonzeros": nonzeros,
+                "sparsity": 1.0 - nonzeros / weight.numel(),
+                "kernel": choice.kernel if choice else "dense",
+                "reason": choice.reason if choice else "not timed",
+                "dense_ms": choice.dense_ms if choice else None,
+                "kernel_ms": choice.kernel_ms if choice else None,
+            }
+        )
+    return table

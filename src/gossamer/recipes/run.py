@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from gossamer.compression import Frontier, compare
@@ -25,10 +24,6 @@ def run(recipe: Recipe, *, progress: bool = True) -> Frontier:
     """Runs what is missing of a comparison; as `Recipe.run`."""
     check_folder(recipe.out)
     _check_same_files(recipe, recipe.out / FILE)
-    if recipe.budgets or recipe.workers is not None or recipe.engine == "ray":
-        raise SettingError("networks are trained one after another here; leave out budgets, workers and engine")
-    if recipe.threads is not None:
-        torch.set_num_threads(recipe.threads)
     tasks = recipe.tasks()
     network: Callable[[], nn.Module] = recipe.network(tasks)
     made: Any = network()  # what does not fit is found before anything trains
@@ -41,9 +36,13 @@ def run(recipe: Recipe, *, progress: bool = True) -> Frontier:
         recipe.settings(),
         out=recipe.out,
         sparsities=recipe.at(),
+        budgets=recipe.budgets,
         seeds=recipe.seeds,
         training=recipe.trains(),
         names={"data": short(recipe.data or recipe.task or ""), "model": short(recipe.model)},
+        engine=recipe.engine,
+        workers=recipe.workers,
+        threads=recipe.threads,
         accelerate=recipe.accelerate,
         latency=recipe.latency,
         progress=progress,
