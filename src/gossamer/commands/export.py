@@ -25,7 +25,7 @@ class Export:
       gossamer export --data cora --model runs/small/model.gossamer --to net.onnx
       gossamer export --data cora --model runs/small/model.gossamer --to net.pt2 --compare
       gossamer export --data digits --model lenet --compare
-      gossamer export --task own_model.py:make_task --model own_model.py:Net --weights runs/own/model.gossamer --to n.onnx
+      gossamer export --task own.py:task --model own.py:Net --weights runs/own/model.gossamer --to net.onnx
     """
 
     data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
