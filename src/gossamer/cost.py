@@ -139,7 +139,7 @@ class Budget(Settings):
 
     def __str__(self) -> str:
         """The bounds as `parse` reads them."""
-        return ",".join(f"{name}<={bound!r}" for name, bound in self.bounds().items())
+        return ",".join(f"{name}<={repr(bound).removesuffix('.0')}" for name, bound in self.bounds().items())
 
     def bounds(self) -> dict[str, float]:
         """Returns the bounds that there are, by field."""

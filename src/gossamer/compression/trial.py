@@ -59,7 +59,7 @@ def untrained(
 
     def cost(method: Method) -> Cost:
         small = _smaller(copy.deepcopy(start), task, method, training, seed)
-        sizes = measure(small, example, latency=False)
+        sizes = measure(_as_if_trained(small), example, latency=False)
         if bounded.isdisjoint(_RUNNING):
             return sizes
         running = accelerate_model(small, example).model if accelerate else small
@@ -67,6 +67,16 @@ def untrained(
         return dataclasses.replace(found, parameters=sizes.parameters, nonzeros=sizes.nonzeros, bytes=sizes.bytes)
 
     return cost
+
+
+def _as_if_trained(model: nn.Module) -> nn.Module:
+    """Returns a copy without zeros in biases and statistics, which fresh networks have and trained ones have not."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for values in (*model.parameters(), *model.buffers()):
+            if values.dim() < 2 and values.is_floating_point():
+                values[values == 0] = 1.0
+    return model
 
 
 def copied(model: nn.Module) -> nn.Module:
