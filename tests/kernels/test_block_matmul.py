@@ -16,7 +16,7 @@ from gossamer.kernels import (
     native,
     to_blocks,
 )
-from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
+from gossamer.kernels.block_matmul import BLOCK_PRODUCT
 from tests.kernels.patterns import WIDTHS, normal
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")

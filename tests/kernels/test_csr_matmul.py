@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gossamer.errors import DataError
 from gossamer.kernels import csr_linear, csr_linear_reference, csr_matmul, csr_matmul_reference, native
-from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
+from gossamer.kernels.csr_matmul import CSR_PRODUCT
 from tests.kernels.patterns import WIDTHS, normal, patterns, power_law, to_dense
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
@@ -153,5 +153,5 @@ def test_columns_must_be_a_matrix():
 
 def test_operators_are_registered_soundly():
     values, x = VALUES.clone().requires_grad_(), normal(2, 3).requires_grad_()
-    torch.library.opcheck(CSR_LINEAR, (INDPTR, INDICES, values, x, normal(4).requires_grad_()))
-    torch.library.opcheck(CSR_MATMUL, (INDPTR, INDICES, values, normal(3, 2).requires_grad_()))
+    torch.library.opcheck(CSR_PRODUCT, (INDPTR, INDICES, values, x, normal(4).requires_grad_(), True, True))
+    torch.library.opcheck(CSR_PRODUCT, (INDPTR, INDICES, values, normal(3, 2).requires_grad_(), None, False, False))
