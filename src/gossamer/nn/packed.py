@@ -10,7 +10,7 @@ layer loads both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,9 @@ class Matrix(nn.Module, ABC):
     @abstractmethod
     def matmul(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
         """Returns relu(matrix · x + bias) for x (C, B), (R, B); without `relu` what is inside."""
+
+    def _pattern(self) -> tuple[Tensor, Tensor]:
+        return cast("Tensor", self._buffers["indptr"]), cast("Tensor", self._buffers["indices"])
 
     @abstractmethod
     def _linear(self, x: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
@@ -198,8 +201,7 @@ class CSRMatrix(Matrix):
         return csr_linear(self.indptr, self.indices, self.values, x, bias, relu)
 
     def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        held = self._buffers
-        return run_csr_product(held["indptr"], held["indices"], values, x, bias, True, relu)
+        return run_csr_product(*self._pattern(), values, x, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return dense.flatten()[places]
@@ -223,8 +225,7 @@ class BlockMatrix(Matrix):
         return block_linear(self.indptr, self.indices, self.values, x, self.rows, bias, relu)
 
     def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        held = self._buffers
-        return run_block_product(held["indptr"], held["indices"], values, x, self.rows, bias, True, relu)
+        return run_block_product(*self._pattern(), values, x, self.rows, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return self._bands(dense)[places // max(self.columns, 1), :, places % max(self.columns, 1)].contiguous()
