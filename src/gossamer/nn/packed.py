@@ -83,9 +83,15 @@ class Matrix(nn.Module, ABC):
 
     def linear(self, x: Tensor, bias: Tensor | None, relu: bool = False) -> Tensor:
         """Returns relu(x · matrixᵀ + bias) for x (..., C), (..., R); without `relu` what is inside."""
-        values = self._parameters["values"]  # not by attribute, which takes a third of the time of a small product
-        assert values is not None
-        if x.dim() == 2 and values.dtype is x.dtype and x.is_contiguous() and unwatched(x, values, bias):
+        values = self._parameters.get("values")  # by attribute, modules take several times as long to find it
+        if (
+            values is not None
+            and x.dim() == 2
+            and x.dtype is values.dtype
+            and (bias is None or bias.dtype is x.dtype)
+            and x.is_contiguous()
+            and unwatched(x, values, bias)
+        ):
             return self._run(x, values, bias, relu)
         return self._linear(x, bias, relu)
 

@@ -194,8 +194,9 @@ class SparseLinear(Sparse):
     def forward(self, x: Tensor) -> Tensor:
         """Returns x · weightᵀ + bias, (..., out_features), or its ReLU."""
         check_width(x, self.in_features)
-        matrix = cast("Matrix", self._modules["matrix"])  # as in `Matrix.linear`
-        return matrix.linear(x, self._parameters.get("bias"), self.relu)
+        matrix = cast("Matrix", self._modules["matrix"])  # not by attribute, as in `Matrix.linear`
+        bias = self._parameters["bias"] if "bias" in self._parameters else self.bias  # noqa: SIM401  it would ask twice
+        return matrix.linear(x, bias, self.relu)
 
     def dense_gradient(self, x: Tensor, flow: Tensor, rows: slice) -> Tensor:
         """Returns some rows of the dense weight's gradient; see `Sparse`."""
