@@ -51,7 +51,10 @@ def seeded():
 @pytest.fixture
 def clock(monkeypatch):
     """Makes every timing come from this table, in ms."""
-    table = dict.fromkeys(("csr", "blocks", "blocks8", "compact", "graph", "maxima"), 20.0) | {"dense": 10.0, "fast": 5.0}
+    table = dict.fromkeys(("csr", "blocks", "blocks8", "compact", "graph", "maxima"), 20.0) | {
+        "dense": 10.0,
+        "fast": 5.0,
+    }
     asked = []
 
     def interleaved(calls, *, repeats, seconds):
