@@ -99,36 +99,6 @@ bool edge_dot(Size rows, Size columns, Size entries, Size heads, Size features, 
                            at<const float>(left), at<const float>(right), at<float>(out), threads});
 }
 
-template <bool by_example>
-bool csr(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr, Address indices,
-         Address values, Address x, Address bias, Address out, int threads) {
-  const Product p{pattern(outputs, columns, entries, index_bytes, indptr, indices),
-                  outputs,
-                  batch,
-                  at<const float>(values),
-                  at<const float>(x),
-                  at<const float>(bias),
-                  at<float>(out),
-                  threads};
-  const Scratch scratch(chosen->csr_scratch(p));
-  return chosen->csr(p, by_example, scratch.get());
-}
-
-template <bool by_example>
-bool block(Size outputs, Size columns, Size batch, Size entries, int index_bytes, Address indptr, Address indices,
-           Address values, Address x, Address bias, Address out, int threads) {
-  const Product p{pattern((outputs + 15) / 16, columns, entries, index_bytes, indptr, indices),
-                  outputs,
-                  batch,
-                  at<const float>(values),
-                  at<const float>(x),
-                  at<const float>(bias),
-                  at<float>(out),
-                  threads};
-  const Scratch scratch(chosen->block_scratch(p));
-  return chosen->block(p, by_example, scratch.get());
-}
-
 }  // namespace
 
 Level gossamer::chosen_level() { return in_use.level; }
@@ -136,7 +106,7 @@ const char* gossamer::bind::instruction_set() { return chosen->name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 6;
+  m.attr("interface") = 7;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);
@@ -147,10 +117,6 @@ NB_MODULE(_native, m) {
   m.def("transpose_csr", &transpose, unlocked);
   m.def("aggregate", &aggregate, unlocked);
   m.def("edge_dot", &edge_dot, unlocked);
-  m.def("csr_matmul", &csr<false>, unlocked);
-  m.def("csr_linear", &csr<true>, unlocked);
-  m.def("block_matmul", &block<false>, unlocked);
-  m.def("block_linear", &block<true>, unlocked);
   bind_low_bits(m);
   bind_neighbours(m);
   bind_sampling(m);

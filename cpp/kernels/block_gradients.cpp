@@ -1,4 +1,4 @@
-// The two gradients of a product with a matrix in blocks of 16 rows: of its input, and of its values.
+// The two gradients of a product with a matrix in blocks of R = 8 or 16 rows: of its input, and of its values.
 //
 // Both take one pass over the stored columns for every 16 examples (held.hpp). The input's gradient is summed in a
 // panel, (columns, W examples), one thread to a panel, and turned into place at the end. The values' gradient needs the
@@ -10,7 +10,6 @@
 namespace gossamer::GOSSAMER_ISA {
 namespace {
 
-constexpr std::int64_t kRows = 16;
 constexpr std::int64_t kExamples = 16;            // of a panel of the input
 constexpr std::int64_t kPanelBytes = 384 * 1024;  // of panels that stay in cache together
 
@@ -31,20 +30,20 @@ bool sound(const Pattern& p) {
 }
 
 // The input's gradient for the W examples from `first` on, or as many as there are.
-template <int W, class Index>
+template <int R, int W, class Index>
 void input_tile(const ProductGradient& p, bool by_example, std::int64_t first, float* scratch) {
   const auto* indices = static_cast<const Index*>(p.pattern.indices);
   const std::int64_t count = smaller<std::int64_t>(W, p.batch - first), columns = p.pattern.columns;
-  const std::int64_t padded = p.pattern.rows * kRows;
+  const std::int64_t padded = p.pattern.rows * R;
   float* flow = scratch;
   float* sums = scratch + padded * W;
   lay_out(p.flow, by_example, p.outputs, p.batch, first, count, W, flow);
   __builtin_memset(flow + p.outputs * W, 0, (padded - p.outputs) * W * sizeof(float));
   __builtin_memset(sums, 0, columns * W * sizeof(float));
   for (std::int64_t block = 0; block < p.pattern.rows; ++block)
-    stream<W>(
-        flow + block * kRows * W, W, p.pattern.indptr[block], p.pattern.indptr[block + 1],
-        [&](std::int64_t k) { return p.values + k * kRows; },
+    stream<W, R>(
+        flow + block * R * W, W, p.pattern.indptr[block], p.pattern.indptr[block + 1],
+        [&](std::int64_t k) { return p.values + k * R; },
         [&](std::int64_t k) { return sums + static_cast<std::int64_t>(indices[k]) * W; });
   if (by_example) {
     transpose(p.out + first * columns, columns, sums, W, columns, count);
@@ -54,11 +53,11 @@ void input_tile(const ProductGradient& p, bool by_example, std::int64_t first, f
   }
 }
 
-template <class Index>
+template <int R, class Index>
 bool input(const ProductGradient& p, bool by_example, float* scratch) {
   if (!sound<Index>(p.pattern)) return false;
   const std::int64_t tiles = ceil_div(p.batch, kLanes);
-  const std::int64_t share = (p.pattern.rows * kRows + p.pattern.columns) * kLanes;
+  const std::int64_t share = (p.pattern.rows * R + p.pattern.columns) * kLanes;
   const int threads = static_cast<int>(smaller<std::int64_t>(p.threads, tiles));
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
   for (int t = 0; t < threads; ++t) {
@@ -68,11 +67,11 @@ bool input(const ProductGradient& p, bool by_example, float* scratch) {
       const std::int64_t first = tile * kLanes;
       if constexpr (kLanes > 4) {
         if (p.batch - first <= 4) {
-          input_tile<4, Index>(p, by_example, first, mine);
+          input_tile<R, 4, Index>(p, by_example, first, mine);
           continue;
         }
       }
-      input_tile<kLanes, Index>(p, by_example, first, mine);
+      input_tile<R, kLanes, Index>(p, by_example, first, mine);
     }
   }
   return true;
@@ -85,33 +84,33 @@ std::int64_t group_size(const ProductGradient& p) {
 }
 
 // Adds to the values' gradient of one block what `count` examples from `first` on bring; `panel` is their input.
-template <class Index>
+template <int R, class Index>
 void values_tile(const ProductGradient& p, bool by_example, std::int64_t block, std::int64_t first, std::int64_t count,
                  const float* panel) {
   const auto* indices = static_cast<const Index*>(p.pattern.indices);
-  const std::int64_t row = block * kRows, rows = smaller(kRows, p.outputs - row);
-  alignas(64) float copy[kExamples * kRows];
+  const std::int64_t row = block * R, rows = smaller<std::int64_t>(R, p.outputs - row);
+  alignas(64) float copy[kExamples * R];
   const float* flow = copy;
-  std::int64_t stride = kRows;
-  if (by_example && rows == kRows && count == kExamples) {
+  std::int64_t stride = R;
+  if (by_example && rows == R && count == kExamples) {
     flow = p.flow + first * p.outputs + row;
     stride = p.outputs;
   } else {
     __builtin_memset(copy, 0, sizeof copy);
     if (by_example) {
       for (std::int64_t b = 0; b < count; ++b)
-        __builtin_memcpy(copy + b * kRows, p.flow + (first + b) * p.outputs + row, rows * sizeof(float));
+        __builtin_memcpy(copy + b * R, p.flow + (first + b) * p.outputs + row, rows * sizeof(float));
     } else {
-      transpose(copy, kRows, p.flow + row * p.batch + first, p.batch, rows, count);
+      transpose(copy, R, p.flow + row * p.batch + first, p.batch, rows, count);
     }
   }
-  stream_rows(
+  stream_rows<R>(
       flow, stride, p.pattern.indptr[block], p.pattern.indptr[block + 1],
       [&](std::int64_t k) { return panel + static_cast<std::int64_t>(indices[k]) * kExamples; },
-      [&](std::int64_t k) { return p.out + k * kRows; });
+      [&](std::int64_t k) { return p.out + k * R; });
 }
 
-template <class Index>
+template <int R, class Index>
 bool values(const ProductGradient& p, bool by_example, float* panels) {
   if (!sound<Index>(p.pattern)) return false;
   const std::int64_t columns = p.pattern.columns, group = group_size(p);
@@ -119,7 +118,7 @@ bool values(const ProductGradient& p, bool by_example, float* panels) {
   {
     const FlushSubnormals flush;
 #pragma omp for schedule(static)
-    for (std::int64_t k = 0; k < p.pattern.entries; ++k) __builtin_memset(p.out + k * kRows, 0, kRows * sizeof(float));
+    for (std::int64_t k = 0; k < p.pattern.entries; ++k) __builtin_memset(p.out + k * R, 0, R * sizeof(float));
     for (std::int64_t start = 0; start < p.batch; start += group) {
       const std::int64_t stop = smaller(start + group, p.batch);
 #pragma omp for schedule(static)
@@ -129,7 +128,7 @@ bool values(const ProductGradient& p, bool by_example, float* panels) {
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t block = 0; block < p.pattern.rows; ++block)
         for (std::int64_t b = start; b < stop; b += kExamples)
-          values_tile<Index>(p, by_example, block, b, smaller(kExamples, stop - b), panels + (b - start) * columns);
+          values_tile<R, Index>(p, by_example, block, b, smaller(kExamples, stop - b), panels + (b - start) * columns);
     }
   }
   return true;
@@ -139,13 +138,16 @@ bool values(const ProductGradient& p, bool by_example, float* panels) {
 
 std::size_t block_input_scratch(const ProductGradient& p) {
   const std::int64_t threads = smaller<std::int64_t>(p.threads, larger<std::int64_t>(ceil_div(p.batch, kLanes), 1));
-  return static_cast<std::size_t>(threads * (p.pattern.rows * kRows + p.pattern.columns) * kLanes);
+  return static_cast<std::size_t>(threads * (p.pattern.rows * p.height + p.pattern.columns) * kLanes);
 }
 
 bool block_input(const ProductGradient& p, bool by_example, float* scratch) {
   if (p.batch == 0) return true;
-  return p.pattern.index_bytes == 4 ? input<std::int32_t>(p, by_example, scratch)
-                                    : input<std::int64_t>(p, by_example, scratch);
+  if (p.pattern.index_bytes == 4)
+    return p.height == 8 ? input<8, std::int32_t>(p, by_example, scratch)
+                         : input<16, std::int32_t>(p, by_example, scratch);
+  return p.height == 8 ? input<8, std::int64_t>(p, by_example, scratch)
+                       : input<16, std::int64_t>(p, by_example, scratch);
 }
 
 std::size_t block_values_scratch(const ProductGradient& p) {
@@ -153,8 +155,11 @@ std::size_t block_values_scratch(const ProductGradient& p) {
 }
 
 bool block_values(const ProductGradient& p, bool by_example, float* scratch) {
-  return p.pattern.index_bytes == 4 ? values<std::int32_t>(p, by_example, scratch)
-                                    : values<std::int64_t>(p, by_example, scratch);
+  if (p.pattern.index_bytes == 4)
+    return p.height == 8 ? values<8, std::int32_t>(p, by_example, scratch)
+                         : values<16, std::int32_t>(p, by_example, scratch);
+  return p.height == 8 ? values<8, std::int64_t>(p, by_example, scratch)
+                       : values<16, std::int64_t>(p, by_example, scratch);
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

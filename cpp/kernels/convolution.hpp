@@ -1,13 +1,13 @@
 // What the convolutions share: the memory they borrow, and what they do to a chunk of results.
 #pragma once
 
-#include "block_sums.hpp"
 #include "planes.hpp"
 #include "transpose_tile.hpp"
 
 namespace gossamer::GOSSAMER_ISA {
 
-inline constexpr std::int64_t kChunk = 240;               // pixels of 16 outputs that are put together in cache
+inline constexpr std::int64_t kGroup = 16;                // outputs that are put together
+inline constexpr std::int64_t kChunk = 240;               // pixels of them that are put together in cache
 inline constexpr std::int64_t kWidest = 64;               // pixels that may be computed beyond a chunk
 inline constexpr std::int64_t kPanelBytes = 384 * 1024;   // of images that are laid out together
 
@@ -35,13 +35,6 @@ inline Workspace workspace(const Convolution& c, const Planes& planes, float* sc
   return {reinterpret_cast<std::int64_t*>(scratch), images, images + group * planes.image()};
 }
 
-inline void rectify(float* numbers, std::int64_t count) {  // count: whole vectors
-  for (std::int64_t i = 0; i < count; i += kLanes) {
-    const vec<kLanes> v = load<kLanes>(numbers + i), zero = {};
-    store<kLanes>(numbers + i, v < zero ? zero : v);
-  }
-}
-
 template <class Index>
 bool sound(const Convolution& c) {
   return all_inside(static_cast<const Index*>(c.pattern.indices), c.pattern.entries, c.pattern.columns);
@@ -52,7 +45,7 @@ bool sound(const Convolution& c) {
 template <class Chunk>
 void convolve(const Convolution& c, const Planes& planes, const Workspace& work, Chunk chunk) {
   const std::int64_t pixels = c.shape.out_size[0] * c.shape.out_size[1], area = c.shape.size[0] * c.shape.size[1];
-  const std::int64_t chunks = ceil_div(planes.run(), kChunk), blocks = ceil_div(c.outputs, kRows);
+  const std::int64_t chunks = ceil_div(planes.run(), kChunk), blocks = ceil_div(c.outputs, kGroup);
   const std::int64_t group = group_size(c, planes);
 #pragma omp parallel num_threads(c.threads) if (c.threads > 1 && c.pattern.entries * pixels * c.shape.images > 16384)
   {
@@ -67,11 +60,11 @@ void convolve(const Convolution& c, const Planes& planes, const Workspace& work,
       }
 #pragma omp for schedule(dynamic, 1)
       for (std::int64_t item = 0; item < images * chunks * blocks; ++item) {
-        const std::int64_t row = item % blocks * kRows, begin = item / blocks % chunks * kChunk;
+        const std::int64_t row = item % blocks * kGroup, begin = item / blocks % chunks * kChunk;
         const std::int64_t image = item / blocks / chunks, end = smaller(begin + kChunk, planes.run());
-        alignas(64) float rows[kRows * (kChunk + kWidest)];
+        alignas(64) float rows[kGroup * (kChunk + kWidest)];
         chunk(row, begin, end, work.images + image * planes.image(), rows);
-        for (std::int64_t r = 0; r < smaller(kRows, c.outputs - row); ++r)
+        for (std::int64_t r = 0; r < smaller(kGroup, c.outputs - row); ++r)
           planes.copy_rows(rows + r * (kChunk + kWidest), begin, end,
                            c.out + ((start + image) * c.outputs + row + r) * pixels);
       }
@@ -92,19 +85,19 @@ void input_gradient(const Convolution& c, const Planes& planes, const Workspace&
     float* image = work.images + t * planes.image();
     for (std::int64_t i = t * images / threads; i < (t + 1) * images / threads; ++i) {
       __builtin_memset(image, 0, planes.image() * sizeof(float));
-      add(c.flow + i * c.outputs * pixels, image, work.runs + t * kRows * run_length(planes));
+      add(c.flow + i * c.outputs * pixels, image, work.runs + t * kGroup * run_length(planes));
       for (std::int64_t k = 0; k < c.shape.channels; ++k)
         planes.take_back(image, k, c.out + (i * c.shape.channels + k) * area);
     }
   }
 }
 
-// Gradient of the values, one thread a block of 16 outputs: `add(row, flow, image, run)` adds what one image brings to
+// Gradient of the values, one thread a group of 16 outputs: `add(row, flow, image, run)` adds what one image brings to
 // the outputs from `row` on; `flow` is of all outputs of that image.
 template <class Add>
 void values_gradient(const Convolution& c, const Planes& planes, const Workspace& work, Add add) {
   const std::int64_t pixels = c.shape.out_size[0] * c.shape.out_size[1], area = c.shape.size[0] * c.shape.size[1];
-  const std::int64_t blocks = ceil_div(c.outputs, kRows);
+  const std::int64_t blocks = ceil_div(c.outputs, kGroup);
   const int threads = static_cast<int>(larger<std::int64_t>(smaller<std::int64_t>(c.threads, blocks), 1));
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
@@ -116,16 +109,17 @@ void values_gradient(const Convolution& c, const Planes& planes, const Workspace
 #pragma omp for schedule(static)
       for (int t = 0; t < threads; ++t)
         for (std::int64_t block = t * blocks / threads; block < (t + 1) * blocks / threads; ++block)
-          add(block * kRows, c.flow + i * c.outputs * pixels, work.images,
-              work.runs + t * kRows * run_length(planes));
+          add(block * kGroup, c.flow + i * c.outputs * pixels, work.images,
+              work.runs + t * kGroup * run_length(planes));
     }
   }
 }
 
-// Lays out the flow of the outputs [row, row + 16) as runs; outputs that there are not are zero.
-inline void lay_out_flow(const Convolution& c, const Planes& planes, const float* flow, std::int64_t row, float* runs) {
+// Lays out the flow of `count` outputs from `row` on as runs; outputs that there are not are zero.
+inline void lay_out_flow(const Convolution& c, const Planes& planes, const float* flow, std::int64_t row,
+                         std::int64_t count, float* runs) {
   const std::int64_t length = run_length(planes), pixels = c.shape.out_size[0] * c.shape.out_size[1];
-  for (std::int64_t r = 0; r < kRows; ++r) {
+  for (std::int64_t r = 0; r < count; ++r) {
     if (row + r < c.outputs) {
       planes.lay_out_run(flow + (row + r) * pixels, length, runs + r * length);
     } else {

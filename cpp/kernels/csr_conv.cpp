@@ -18,14 +18,13 @@ bool forward(const Convolution& c, float* scratch) {
   const auto* indices = static_cast<const Index*>(c.pattern.indices);
   planes.place_columns(work.place);
   convolve(c, planes, work, [&](std::int64_t row, std::int64_t begin, std::int64_t end, const float* image, float* rows) {
-    for (std::int64_t r = row; r < smaller(row + kRows, c.outputs); ++r) {
+    for (std::int64_t r = row; r < smaller(row + kGroup, c.outputs); ++r) {
       const float bias = c.bias == nullptr ? 0.0f : c.bias[r];
       float* out = rows + (r - row) * (kChunk + kWidest);
       for (std::int64_t p = begin; p < end; p += kTile) {
         row_sums<kLanes, kVectors>(
             c.values, c.pattern.indptr[r], c.pattern.indptr[r + 1],
-            [&](std::int64_t e) { return image + work.place[indices[e]] + p; }, bias, out + p - begin);
-        if (c.relu) rectify(out + p - begin, kTile);
+            [&](std::int64_t e) { return image + work.place[indices[e]] + p; }, bias, c.relu, out + p - begin);
       }
     }
   });
@@ -64,7 +63,7 @@ bool values(const Convolution& c, float* scratch) {
   planes.clear_slack(work.images);
   if (c.pattern.entries > 0) __builtin_memset(c.out, 0, c.pattern.entries * sizeof(float));
   values_gradient(c, planes, work, [&](std::int64_t row, const float* flow, const float* image, float* run) {
-    for (std::int64_t r = row; r < smaller(row + kRows, c.outputs); ++r) {
+    for (std::int64_t r = row; r < smaller(row + kGroup, c.outputs); ++r) {
       planes.lay_out_run(flow + r * pixels, length, run);
       for (std::int64_t e = c.pattern.indptr[r]; e < c.pattern.indptr[r + 1]; ++e) {
         const float* x = image + work.place[indices[e]];

@@ -1,26 +1,27 @@
-// One block of 16 rows on the way back: 16 vectors stay in registers while the stored columns of the block stream by.
+// One block of R rows on the way back: vectors stay in registers while the stored columns of the block stream by.
 //
-// A stored column comes with a line of 16 numbers and a vector of sums. Each number is spread over all lanes,
+// A stored column comes with a line of numbers and a vector of sums. Each number is spread over all lanes,
 // multiplied with the vector that is held for it, and added to the sums.
 //
 //               input's gradient                       weights' gradient
-//   held        16 rows of the flow, W examples each   16 examples of the flow, the block's 16 rows each
-//   line        the column's 16 weights                the column's input for 16 examples
-//   sums        the column's input gradient            the column's 16 weight gradients
+//   held        R rows of the flow, W examples each    16 examples of the flow, the block's R rows each
+//   line        the column's R weights                 the column's input for 16 examples
+//   sums        the column's input gradient            the column's R weight gradients
 #pragma once
 
 #include "vector.hpp"
 
 namespace gossamer::GOSSAMER_ISA {
 
-inline constexpr int kHeld = kRegisters == 32 ? 16 : 8;  // of the 16, at a time
+inline constexpr int kHeldMost = kRegisters == 32 ? 16 : 8;  // at a time
 
-// Streams the stored columns [begin, end) past 16 vectors of W lanes, `stride` numbers apart; `line(k)` and `sums(k)`
-// are addresses.
-template <int W, class Line, class Sums>
+// Streams the stored columns [begin, end) past `count` vectors of W lanes, `stride` numbers apart; `line(k)` and
+// `sums(k)` are addresses.
+template <int W, int count, class Line, class Sums>
 GOSSAMER_INLINE void stream(const float* vectors, std::int64_t stride, std::int64_t begin, std::int64_t end, Line line,
                             Sums sums) {
-  for (int first = 0; first < 16; first += kHeld) {
+  constexpr int kHeld = smaller(count, kHeldMost);
+  for (int first = 0; first < count; first += kHeld) {
     vec<W> held[kHeld];
     GOSSAMER_UNROLL
     for (int i = 0; i < kHeld; ++i) held[i] = load<W>(vectors + (first + i) * stride);
@@ -39,12 +40,13 @@ GOSSAMER_INLINE void stream(const float* vectors, std::int64_t stride, std::int6
   }
 }
 
-// Streams past 16 vectors of 16 numbers each, in as many parts as a register makes of them.
-template <class Line, class Sums>
+// Streams past 16 vectors of R numbers each, in as many parts as a register makes of them.
+template <int R, class Line, class Sums>
 GOSSAMER_INLINE void stream_rows(const float* vectors, std::int64_t stride, std::int64_t begin, std::int64_t end,
                                  Line line, Sums sums) {
-  for (int part = 0; part < 16; part += kLanes)
-    stream<kLanes>(vectors + part, stride, begin, end, line, [&](std::int64_t k) { return sums(k) + part; });
+  constexpr int W = smaller(R, kLanes);
+  for (int part = 0; part < R; part += W)
+    stream<W, 16>(vectors + part, stride, begin, end, line, [&](std::int64_t k) { return sums(k) + part; });
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

@@ -50,18 +50,8 @@ struct EdgeDot {
   int threads;
 };
 
-// out = W x + bias for a sparse W of `pattern` and `values`; see csr_matmul.cpp and block_matmul.cpp. By example means one row an
-// example, the layout of a linear layer.
-struct Product {
-  Pattern pattern;      // of blocks of 16 rows: `rows` counts blocks
-  std::int64_t outputs; // rows of W
-  std::int64_t batch;
-  const float* values;  // (entries), or (entries, 16) in blocks
-  const float* x;       // (columns, batch), or (batch, columns) by example
-  const float* bias;    // (outputs) or null
-  float* out;           // (outputs, batch), or (batch, outputs) by example
-  int threads;
-};
+// How the numbers of an array are kept.
+enum class Element : int { float32 = 0, bfloat16 = 1, int8 = 2 };
 
 // The kernels of one instruction set. `..._scratch` says how many floats the caller lends.
 struct Kernels {
@@ -69,14 +59,14 @@ struct Kernels {
   std::size_t (*aggregate_scratch)(const Aggregate&);
   bool (*aggregate)(const Aggregate&, float* scratch);
   bool (*edge_dot)(const EdgeDot&);
-  std::size_t (*csr_scratch)(const Product&);
-  bool (*csr)(const Product&, bool by_example, float* scratch);
-  std::size_t (*block_scratch)(const Product&);
-  bool (*block)(const Product&, bool by_example, float* scratch);
 };
 
 // Fills `starts` (columns + 1), `rows` and `edge` (entries each, as wide as an index) with the transpose: entries
 // stay in order within each transposed row. Returns false where an index is out of range. One thread.
 bool transpose_csr(const Pattern& graph, std::int64_t* starts, void* rows, void* edge);
+
+// The same, with the entries' values, `width` bytes each (2 or 4), in place of where they were.
+bool transpose_values(const Pattern& graph, const void* values, int width, std::int64_t* starts, void* rows,
+                      void* turned);
 
 }  // namespace gossamer

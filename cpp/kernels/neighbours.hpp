@@ -6,9 +6,6 @@
 
 namespace gossamer {
 
-// How the numbers of a feature are stored; sums are float32 whatever they are.
-enum class Element : int { float32 = 0, bfloat16 = 1, int8 = 2 };
-
 // out[i] = relu(target[i] * sum over entries e of row i of source[j] * x[j] + add_scale * add[i] + bias), j = indices[e];
 // see propagate.cpp.
 struct Propagate {

@@ -6,10 +6,10 @@
 namespace gossamer::GOSSAMER_ISA {
 
 // Sums the entries [begin, end) of a row for N vectors of W examples, on top of a bias. `place(e)` is where the W N
-// numbers of entry e lie.
+// numbers of entry e lie; with `relu`, negative sums become zero.
 template <int W, int N, class Place>
 GOSSAMER_INLINE void row_sums(const float* values, std::int64_t begin, std::int64_t end, Place place, float bias,
-                              float* out) {
+                              bool relu, float* out) {
   constexpr int chains = N >= 4 ? 1 : 4 / N;  // enough independent sums to hide the latency of an addition
   std::int64_t e = begin;
   vec<W> sum[chains][N] = {};
@@ -28,7 +28,8 @@ GOSSAMER_INLINE void row_sums(const float* values, std::int64_t begin, std::int6
   for (int k = 0; k < N; ++k) {
     GOSSAMER_UNROLL
     for (int j = 1; j < chains; ++j) sum[0][k] += sum[j][k];
-    store<W>(out + k * W, sum[0][k] + bias);
+    const vec<W> total = sum[0][k] + bias;
+    store<W>(out + k * W, relu ? rectified<W>(total) : total);
   }
 }
 

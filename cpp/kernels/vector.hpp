@@ -72,7 +72,7 @@ GOSSAMER_INLINE constexpr T larger(T a, T b) {
   return a < b ? b : a;
 }
 
-GOSSAMER_INLINE std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+GOSSAMER_INLINE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Adds the lanes of a vector, halves first.
 template <int W>
@@ -84,6 +84,17 @@ GOSSAMER_INLINE float lane_sum(vec<W> v) {
     __builtin_memcpy(lanes, &v, sizeof v);
     vec<W / 2> half = load<W / 2>(lanes) + load<W / 2>(lanes + W / 2);
     return lane_sum<W / 2>(half);
+  }
+}
+
+// max(v, 0) that leaves NaN as it is.
+template <int W>
+GOSSAMER_INLINE vec<W> rectified(vec<W> v) {
+  if constexpr (W == 1) {
+    return v < 0.0f ? 0.0f : v;
+  } else {
+    const vec<W> zero = {};
+    return v < zero ? zero : v;
   }
 }
 

@@ -5,26 +5,23 @@
 #include "check.hpp"
 #include "levels.hpp"
 
-GOSSAMER_TABLES(Kernels, table)
 GOSSAMER_TABLES(SparseLayerKernels, sparse_layer_table)
 
 namespace gossamer::tests {
 namespace {
 
-constexpr std::int64_t kBlock = 16;
-
-// A weight in one of the two forms: single entries, or blocks of 16 rows whose rows beyond the outputs are zero.
+// A weight in blocks of 16 or 8 rows, whose rows beyond the outputs are zero, or of single entries.
 struct Weight {
-  bool blocks;
+  int height;
   std::int64_t outputs;
   Sparse pattern;
   std::vector<float> values;
 
-  Weight(bool blocks, std::int64_t outputs, std::int64_t columns, Random& random)
-      : blocks(blocks),
+  Weight(int height, std::int64_t outputs, std::int64_t columns, Random& random)
+      : height(height),
         outputs(outputs),
-        pattern(blocks ? (outputs + kBlock - 1) / kBlock : outputs, columns, random),
-        values(random.numbers(pattern.entries() * (blocks ? kBlock : 1))) {
+        pattern((outputs + height - 1) / height, columns, random),
+        values(random.numbers(pattern.entries() * height)) {
     each([&](std::int64_t output, std::int64_t, std::size_t place) {
       if (output >= this->outputs) values[place] = 0.0f;
     });
@@ -32,13 +29,13 @@ struct Weight {
 
   // Calls `visit(output, column, place of the value)` for every stored value.
   void each(const std::function<void(std::int64_t, std::int64_t, std::size_t)>& visit) const {
-    const std::int64_t high = blocks ? kBlock : 1;
     for (std::int64_t e = 0; e < pattern.entries(); ++e)
-      for (std::int64_t lane = 0; lane < high; ++lane)
-        visit(pattern.row_of[e] * high + lane, pattern.indices[e], static_cast<std::size_t>(e * high + lane));
+      for (std::int64_t lane = 0; lane < height; ++lane)
+        visit(pattern.row_of[e] * height + lane, pattern.indices[e], static_cast<std::size_t>(e * height + lane));
   }
 
-  std::string name() const { return blocks ? "blocks" : "csr"; }
+  bool blocks() const { return height > 1; }
+  std::string name() const { return blocks() ? "blocks of " + std::to_string(height) : "csr"; }
 };
 
 // The place of (feature, example) in a matrix of so many features and examples.
@@ -46,7 +43,7 @@ std::size_t place(std::int64_t feature, std::int64_t example, std::int64_t featu
   return static_cast<std::size_t>(by_example ? example * features + feature : feature * batch + example);
 }
 
-void product(const Level<Kernels>& level, const Weight& w, std::int64_t batch, bool by_example, Random& random) {
+void product(const Level<SparseLayerKernels>& level, const Weight& w, std::int64_t batch, bool by_example, Random& random) {
   const std::int64_t columns = w.pattern.columns;
   const std::string what = std::string(level.name) + " product, " + w.name() + ", batch " + std::to_string(batch);
   const auto x = random.numbers(columns * batch), bias = random.numbers(w.outputs);
@@ -57,18 +54,21 @@ void product(const Level<Kernels>& level, const Weight& w, std::int64_t batch, b
     for (std::int64_t b = 0; b < batch && o < w.outputs; ++b)
       wanted[place(o, b, w.outputs, batch, by_example)] += w.values[value] * x[place(c, b, columns, batch, by_example)];
   });
+  for (float& value : wanted) value = value < 0.0f ? 0.0f : value;
   const auto found = same_for_all_threads<float>(wanted.size(), what, [&](std::vector<float>& out, int threads) {
     Product p{};
     p.pattern = w.pattern.pattern();
     p.outputs = w.outputs;
     p.batch = batch;
+    p.height = w.height;
     p.values = w.values.data();
     p.x = x.data();
     p.bias = bias.data();
     p.out = out.data();
     p.threads = threads;
-    const Lent lent(w.blocks ? level.table->block_scratch(p) : level.table->csr_scratch(p));
-    return w.blocks ? level.table->block(p, by_example, lent.get()) : level.table->csr(p, by_example, lent.get());
+    p.relu = true;
+    const Lent lent(w.blocks() ? level.table->block_scratch(p, by_example) : level.table->csr_scratch(p, by_example));
+    return w.blocks() ? level.table->block(p, by_example, lent.get()) : level.table->csr(p, by_example, lent.get());
   });
   expect_close(found, wanted, what);
 }
@@ -91,6 +91,7 @@ void gradients(const Level<SparseLayerKernels>& level, const Weight& w, std::int
     p.pattern = w.pattern.pattern();
     p.outputs = w.outputs;
     p.batch = batch;
+    p.height = w.height;
     p.values = w.values.data();
     p.x = x.data();
     p.flow = flow.data();
@@ -99,7 +100,7 @@ void gradients(const Level<SparseLayerKernels>& level, const Weight& w, std::int
     return p;
   };
   const SparseLayerKernels& table = *level.table;
-  if (w.blocks)
+  if (w.blocks())
     expect_close(same_for_all_threads<float>(input.size(), what,
                                              [&](std::vector<float>& out, int threads) {
                                                auto p = ready(out, threads);
@@ -112,9 +113,9 @@ void gradients(const Level<SparseLayerKernels>& level, const Weight& w, std::int
                                            [&](std::vector<float>& out, int threads) {
                                              auto p = ready(out, threads);
                                              p.values = nullptr;
-                                             const Lent lent(w.blocks ? table.block_values_scratch(p)
+                                             const Lent lent(w.blocks() ? table.block_values_scratch(p)
                                                                       : table.csr_values_scratch(p));
-                                             return w.blocks ? table.block_values(p, by_example, lent.get())
+                                             return w.blocks() ? table.block_values(p, by_example, lent.get())
                                                              : table.csr_values(p, by_example, lent.get());
                                            }),
                values, what + ", of the values");
@@ -132,9 +133,9 @@ void each_tap(const Geometry& g, std::int64_t image, std::int64_t channel, std::
     }
 }
 
-void convolution(const Level<SparseLayerKernels>& level, const Geometry& g, bool blocks, Random& random) {
+void convolution(const Level<SparseLayerKernels>& level, const Geometry& g, int height, Random& random) {
   const std::int64_t taps = g.kernel[0] * g.kernel[1], outputs = 21, pixels = g.out_size[0] * g.out_size[1];
-  const Weight w(blocks, outputs, g.channels * taps, random);
+  const Weight w(height, outputs, g.channels * taps, random);
   const std::string what = std::string(level.name) + " convolution, " + w.name();
   const auto x = random.numbers(g.images * g.channels * g.size[0] * g.size[1]);
   const auto bias = random.numbers(outputs), flow = random.numbers(g.images * outputs * pixels);
@@ -156,6 +157,7 @@ void convolution(const Level<SparseLayerKernels>& level, const Geometry& g, bool
       Convolution c{};
       c.pattern = w.pattern.pattern();
       c.outputs = outputs;
+      c.height = height;
       c.shape = g;
       c.values = w.values.data();
       c.x = x.data();
@@ -169,22 +171,24 @@ void convolution(const Level<SparseLayerKernels>& level, const Geometry& g, bool
     });
     expect_close(found, wanted, what + ", " + part, 5e-4f);
   };
-  run(result, "result", blocks ? table.block_conv : table.csr_conv);
-  run(input, "gradient of the input", blocks ? table.block_conv_input : table.csr_conv_input);
-  run(values, "gradient of the values", blocks ? table.block_conv_values : table.csr_conv_values);
+  run(result, "result", w.blocks() ? table.block_conv : table.csr_conv);
+  run(input, "gradient of the input", w.blocks() ? table.block_conv_input : table.csr_conv_input);
+  run(values, "gradient of the values", w.blocks() ? table.block_conv_values : table.csr_conv_values);
 }
 
 }  // namespace
 
 void test_sparse() {
   Random random(1);
-  for (const bool blocks : {false, true})
+  for (const int height : {1, 8, 16})
     for (const auto& [outputs, columns, batch] :
-         std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {33, 40, 1}, {16, 7, 3}, {50, 64, 37}, {40, 130, 130}}) {
-      const Weight w(blocks, outputs, columns, random);
+         std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {33, 40, 1}, {16, 7, 3}, {50, 64, 37}, {40, 130, 130}, {70, 900, 70}}) {
+      const Weight w(height, outputs, columns, random);
       for (const bool by_example : {false, true}) {
-        for (const auto& level : levels_of_table()) product(level, w, batch, by_example, random);
-        for (const auto& level : levels_of_sparse_layer_table()) gradients(level, w, batch, by_example, random);
+        for (const auto& level : levels_of_sparse_layer_table()) {
+          product(level, w, batch, by_example, random);
+          gradients(level, w, batch, by_example, random);
+        }
       }
     }
   const std::vector<Geometry> shapes{
@@ -195,7 +199,7 @@ void test_sparse() {
   };
   for (const auto& level : levels_of_sparse_layer_table())
     for (const Geometry& shape : shapes)
-      for (const bool blocks : {false, true}) convolution(level, shape, blocks, random);
+      for (const int height : {1, 8, 16}) convolution(level, shape, height, random);
 }
 
 }  // namespace gossamer::tests

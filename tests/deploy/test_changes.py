@@ -53,7 +53,7 @@ def test_a_layer_that_is_not_there_is_named_with_the_nearest():
 
 
 def test_kernels_that_do_not_serve_the_layer_are_refused():
-    with pytest.raises(ModelError, match="known: blocks, compact, csr"):
+    with pytest.raises(ModelError, match="known: blocks, blocks8, compact, csr"):
         SwapLayer(layer="first", kernel="dense").apply(Twice())
     with pytest.raises(ModelError, match="ReLU"):
         SwapLayer(layer="", kernel="csr").apply(nn.ReLU())

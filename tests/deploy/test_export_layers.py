@@ -19,6 +19,7 @@ from gossamer.deploy import SwapLayer, changes, compare_exports, export
 from gossamer.deploy.changes import replace_module
 from gossamer.deploy.export import onnx, program
 from gossamer.deploy.export.export import difference
+from gossamer.deploy.export.layers import standard_layers
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import Graph
 from gossamer.nn import (
@@ -133,6 +134,15 @@ def test_pruned_and_packed_layers(kernel: str, tmp_path: Path) -> None:
     # A compact layer stays small; the others are dense again, with their zeros.
     assert ((14, 5, 3, 3) in shapes) == (kernel == "compact")
     assert ((20, 6, 3, 3) in shapes) == (kernel != "compact")
+
+
+@pytest.mark.parametrize("kernel", ["csr", "compact"])
+def test_a_relu_that_is_part_of_a_layer_stays(kernel: str) -> None:
+    layer = changes.packed(nn.Linear(12, 8), kernel)
+    layer.relu = True
+    x = torch.randn(3, 12)
+    torch.testing.assert_close(standard_layers(layer)(x), layer(x))
+    assert (layer(x) == 0).any()
 
 
 def test_a_layer_in_sparse_training(tmp_path: Path) -> None:

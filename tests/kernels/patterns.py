@@ -9,6 +9,13 @@ from torch import Tensor
 # Around every vector width (4, 8, 16), every register block (24, 32, 64, 128, 256), and zero.
 WIDTHS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 25, 31, 33, 63, 64, 65, 100, 128, 130, 257, 300]
 
+HALVES = [
+    (torch.bfloat16, torch.bfloat16),
+    (torch.bfloat16, torch.float32),
+    (torch.float32, torch.bfloat16),
+]
+"""Dtypes of the values of a sparse matrix, and of everything else, that are not float32 for both."""
+
 
 @st.composite
 def patterns(draw: st.DrawFn, most: int = 40) -> tuple[Tensor, Tensor, int]:
@@ -46,3 +53,11 @@ def power_law(nodes: int, edges: int, *, seed: int = 0) -> tuple[Tensor, Tensor]
     indptr = torch.zeros(nodes + 1, dtype=torch.int64)
     indptr[1:] = torch.bincount(row, minlength=nodes).cumsum(0)
     return indptr, torch.randint(nodes, (edges,), generator=generator, dtype=torch.int32)
+
+
+def csr_arrays(dense: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns (indptr, indices, values) of what is not zero in a matrix; indices are int32."""
+    kept = dense != 0
+    indptr = torch.zeros(dense.shape[0] + 1, dtype=torch.int64)
+    indptr[1:] = kept.sum(1).cumsum(0)
+    return indptr, kept.nonzero()[:, 1].int(), dense[kept]

@@ -16,18 +16,18 @@ from gossamer.kernels import (
     native,
     to_blocks,
 )
-from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
-from tests.kernels.patterns import WIDTHS, normal
+from gossamer.kernels.block_matmul import BLOCK_PRODUCT
+from tests.kernels.patterns import HALVES, WIDTHS, normal
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
 
 
-def matrix(rows: int, columns: int, kept: float = 0.4, seed: int = 0) -> Tensor:
-    """Returns a dense matrix whose groups of 16 rows share their zero columns."""
+def matrix(rows: int, columns: int, kept: float = 0.4, seed: int = 0, height: int = 16) -> Tensor:
+    """Returns a dense matrix whose groups of `height` rows share their zero columns."""
     generator = torch.Generator().manual_seed(seed)
-    blocks = -(-rows // 16)
+    blocks = -(-rows // height)
     mask = torch.rand(blocks, 1, columns, generator=generator) < kept
-    return (normal(blocks, 16, columns, seed=seed + 1) * mask).reshape(blocks * 16, columns)[:rows]
+    return (normal(blocks, height, columns, seed=seed + 1) * mask).reshape(blocks * height, columns)[:rows]
 
 
 def test_worked_example():
@@ -42,27 +42,36 @@ def test_worked_example():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 50), st.integers(0, 40), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(WIDTHS), st.booleans())
-def test_native_and_reference_are_the_definition(rows, columns, kept, batch, with_bias):
-    weight, x = matrix(rows, columns, kept), normal(batch, columns, seed=5)
+@given(
+    st.tuples(st.integers(0, 50), st.integers(0, 40)),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.sampled_from(WIDTHS),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([16, 8]),
+)
+def test_native_and_reference_are_the_definition(shape, kept, batch, with_bias, relu, height):  # noqa: PLR0917
+    rows, columns = shape
+    weight, x = matrix(rows, columns, kept, height=height), normal(batch, columns, seed=5)
     bias = normal(rows, seed=6) if with_bias else None
-    blocks = to_blocks(weight)
+    blocks = to_blocks(weight, height)
     assert torch.equal(from_blocks(*blocks, rows, columns), weight)
-    expected = x.double() @ weight.double().T
+    expected = x.double() @ weight.double().T + (0 if bias is None else bias)
+    expected = expected.relu() if relu else expected
     for linear in (block_linear, block_linear_reference):
-        out = linear(*blocks, x, rows, bias)
-        torch.testing.assert_close(out.double(), expected + (0 if bias is None else bias), rtol=1e-5, atol=1e-4)
+        out = linear(*blocks, x, rows, bias, relu)
+        torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-4)
     for matmul in (block_matmul, block_matmul_reference):
-        out = matmul(*blocks, x.T, rows)
+        out = matmul(*blocks, x.T, rows, bias, relu)
         torch.testing.assert_close(out.double(), expected.T, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("batch", WIDTHS)
-@pytest.mark.parametrize("index", [torch.int32, torch.int64])
-def test_every_batch_on_every_instruction_set(batch, index):
-    weight, x, bias = matrix(45, 37), normal(batch, 37, seed=5), normal(45, seed=6)
-    indptr, columns, values = to_blocks(weight)
+@pytest.mark.parametrize(("index", "height"), [(torch.int32, 16), (torch.int64, 16), (torch.int32, 8)])
+def test_every_batch_on_every_instruction_set(batch, index, height):
+    weight, x, bias = matrix(45, 37, height=height), normal(batch, 37, seed=5), normal(45, seed=6)
+    indptr, columns, values = to_blocks(weight, height)
     expected = x.double() @ weight.double().T
     out = block_linear(indptr, columns.to(index), values, x, 45, bias)
     torch.testing.assert_close(out.double(), expected + bias, rtol=1e-5, atol=1e-4)
@@ -113,6 +122,7 @@ def test_gradients():
     for call, inputs in (
         (lambda v, x, b: block_linear(indptr, columns, v, x, 17, b), (values, x, bias)),
         (lambda v, x: block_matmul(indptr, columns, v, x.T, 17), (values, x)),
+        (lambda v, x, b: block_linear(indptr, columns, v, x, 17, b, relu=True), (values, x, bias)),
     ):
         assert torch.autograd.gradcheck(call, inputs)
         assert torch.autograd.gradgradcheck(call, inputs, fast_mode=True)
@@ -130,6 +140,51 @@ def test_nan_and_infinity_go_where_their_entries_lead_and_nowhere_else(batch, po
     torch.testing.assert_close(out[-1, 16:], torch.full((16,), poison), equal_nan=True)
     assert out[-1, :16].isfinite().all()
     assert out[:-1].isfinite().all()
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("batch", [1, 3, 8, 9, 40])
+@pytest.mark.parametrize("height", [16, 8])
+@pytest.mark.parametrize(("stored", "dtype"), HALVES)
+def test_bfloat16_is_summed_in_float32_and_rounded_once(batch, height, stored, dtype):
+    weight = matrix(45, 37, height=height).to(stored)
+    x, bias = normal(batch, 37, seed=5).to(dtype), normal(45, seed=6).to(dtype)
+    blocks = to_blocks(weight, height)
+    expected = (x.double() @ weight.double().T + bias.double()).relu()
+    close = {"rtol": 1 / 256 if dtype is torch.bfloat16 else 1e-5, "atol": 1e-4}
+    for out in (
+        block_linear(*blocks, x, 45, bias, relu=True),
+        block_linear_reference(*blocks, x, 45, bias, relu=True),
+        block_matmul(*blocks, x.T.contiguous(), 45, bias, relu=True).T,
+    ):
+        assert out.dtype is dtype
+        torch.testing.assert_close(out.double(), expected, **close)
+
+
+def test_gradients_of_bfloat16_have_the_dtypes_of_what_they_are_for():
+    indptr, columns, values = to_blocks(matrix(20, 7).bfloat16())
+    x, flow = normal(5, 7).requires_grad_(), normal(5, 20)
+    values.requires_grad_()
+    block_linear(indptr, columns, values, x, 20).backward(flow)
+    assert values.grad.dtype is torch.bfloat16
+    dense = from_blocks(indptr, columns, values.detach(), 20, 7).float()
+    torch.testing.assert_close(x.grad, flow @ dense, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_transposed_batch_is_used_as_it_lies(relu):
+    blocks, bias, columns = to_blocks(matrix(45, 37)), normal(45), normal(37, 9)
+    out = block_linear(*blocks, columns.T, 45, bias, relu)
+    assert out.T.is_contiguous()
+    torch.testing.assert_close(out, block_linear(*blocks, columns.T.contiguous(), 45, bias, relu))
+
+
+@pytest.mark.usefixtures("isa")
+def test_relu_keeps_nan():
+    x = torch.tensor([[float("nan")], [-1.0], [2.0]])
+    out = block_linear(*to_blocks(torch.ones(16, 1)), x, 16, relu=True)
+    assert out[0].isnan().all()
+    assert out[1:, 0].tolist() == [0.0, 2.0]
 
 
 @pytest.mark.usefixtures("isa")
@@ -151,7 +206,12 @@ def test_a_column_out_of_range_is_an_error_and_not_a_crash(batch, bad):
     ("changes", "message"),
     [
         ({"columns": torch.ones(2)}, "columns: expected int32 or int64"),
-        ({"values": torch.ones(2, 8)}, r"values: expected shape \(2, 16\), found float32 of shape \(2, 8\)"),
+        (
+            {"values": torch.ones(2, 4)},
+            r"values: expected shape \(2, 16\) or \(2, 8\), found float32 of shape \(2, 4\)",
+        ),
+        ({"values": torch.ones(2, 8)}, "rows: 15 rows make 2 blocks of 8, but indptr holds 1"),
+        ({"values": torch.ones(2, 16).half()}, "values: expected the dtype of x, float32, found float16"),
         ({"values": torch.ones(2, 16).double()}, "values: expected the dtype of x, float32"),
         ({"x": torch.ones(())}, "x: expected shape"),
         ({"rows": 17}, "rows: 17 rows make 2 blocks of 16, but indptr holds 1"),
@@ -177,10 +237,14 @@ def test_shapes_of_matrices_are_checked():
         block_matmul(*blocks, torch.ones(3), 16)
     with pytest.raises(DataError, match=r"dense: expected a matrix, found float32 of shape \(3,\)"):
         to_blocks(torch.ones(3))
+    with pytest.raises(DataError, match="rows: expected blocks of 16 or 8 rows, found 4"):
+        to_blocks(torch.ones(3, 3), 4)
 
 
 def test_operators_are_registered_soundly():
     indptr, columns, values = to_blocks(matrix(20, 3, 0.7))
     values = values.requires_grad_()
-    torch.library.opcheck(BLOCK_LINEAR, (indptr, columns, values, normal(2, 3).requires_grad_(), 20, normal(20)))
-    torch.library.opcheck(BLOCK_MATMUL, (indptr, columns, values, normal(3, 2).requires_grad_(), 20))
+    x, bias = normal(2, 3).requires_grad_(), normal(20).requires_grad_()
+    torch.library.opcheck(BLOCK_PRODUCT, (indptr, columns, values, x, 20, bias, True, True))
+    x = normal(3, 2).requires_grad_()
+    torch.library.opcheck(BLOCK_PRODUCT, (indptr, columns, values, x, 20, None, False, False))

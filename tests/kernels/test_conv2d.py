@@ -17,21 +17,20 @@ from gossamer.kernels.conv2d import (
     sparse_conv2d_reference,
     sparse_conv2d_values_reference,
 )
-from tests.kernels.patterns import normal
+from tests.kernels.patterns import HALVES, csr_arrays, normal
 
+HEIGHT = {"csr": 1, "blocks": 16, "blocks8": 8}  # of a block, by form
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
 
 
 def pattern(weight, form, index=torch.int32):
-    """Returns (indptr, columns, values) of a dense weight's zeros, in one of the two forms."""
+    """Returns (indptr, columns, values) of a dense weight's zeros, in CSR form or in blocks."""
     matrix = weight.flatten(1)
-    if form == "blocks":
-        indptr, columns, values = to_blocks(matrix)
+    if form != "csr":
+        indptr, columns, values = to_blocks(matrix, HEIGHT[form])
         return indptr, columns.to(index), values
-    kept = matrix != 0
-    indptr = torch.zeros(matrix.shape[0] + 1, dtype=torch.int64)
-    indptr[1:] = kept.sum(1).cumsum(0)
-    return indptr, kept.nonzero()[:, 1].to(index), matrix[kept]
+    indptr, columns, values = csr_arrays(matrix)
+    return indptr, columns.to(index), values
 
 
 def sparse_weight(outputs, channels, kernel, density=0.4, seed=0):
@@ -46,8 +45,9 @@ def at_stored_places(dense, weight, form):
     row = torch.repeat_interleave(indptr.diff())
     if form == "csr":
         return dense.flatten(1)[row, columns]
-    padded = F.pad(dense.flatten(1), (0, 0, 0, -dense.shape[0] % 16))
-    return padded.view(-1, 16, padded.shape[1])[row, :, columns]
+    height = HEIGHT[form]
+    padded = F.pad(dense.flatten(1), (0, 0, 0, -dense.shape[0] % height))
+    return padded.view(-1, height, padded.shape[1])[row, :, columns]
 
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -59,7 +59,7 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
     st.builds(Steps, pairs, pairs, st.tuples(st.integers(0, 3), st.integers(0, 3)), pairs),
     st.tuples(st.integers(1, 12), st.integers(1, 40)),
     st.sampled_from([0.0, 0.4, 1.0]),
-    st.fixed_dictionaries({"form": st.sampled_from(["csr", "blocks"]), "relu": st.booleans(), "bias": st.booleans()}),
+    st.fixed_dictionaries({"form": st.sampled_from(list(HEIGHT)), "relu": st.booleans(), "bias": st.booleans()}),
 )
 def test_native_and_reference_are_the_dense_convolution(counts, steps, size, density, options):
     images, channels, outputs = counts
@@ -86,12 +86,12 @@ def test_native_and_reference_are_the_dense_convolution(counts, steps, size, den
     dense = dense_gradients.conv2d_weight(x.double(), weight.shape, flow.double(), *steps[1:])
     wanted = at_stored_places(dense, weight, form)
     for call in (SPARSE_CONV2D_VALUES, sparse_conv2d_values_reference):
-        got = call(*parts[:2], flow, x, form == "blocks", *steps)
+        got = call(*parts[:2], flow, x, HEIGHT[form], *steps)
         torch.testing.assert_close(got.double(), wanted.double(), rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 @pytest.mark.parametrize("index", [torch.int32, torch.int64])
 @pytest.mark.parametrize(
     ("steps", "size"),
@@ -115,13 +115,13 @@ def test_every_shape_on_every_instruction_set(form, index, steps, size):
     got = SPARSE_CONV2D_INPUT(*parts, flow, x.shape[1:], *steps)
     wanted = dense_gradients.conv2d_input(x.shape, weight, flow, *steps[1:])
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
-    got = SPARSE_CONV2D_VALUES(*parts[:2], flow, x, form == "blocks", *steps)
+    got = SPARSE_CONV2D_VALUES(*parts[:2], flow, x, HEIGHT[form], *steps)
     dense = dense_gradients.conv2d_weight(x, weight.shape, flow, *steps[1:])
     torch.testing.assert_close(got, at_stored_places(dense, weight, form), rtol=1e-3, atol=1e-3)
 
 
 @needs_kernels
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 @pytest.mark.parametrize("images", [1, 5])
 def test_the_number_of_threads_changes_no_bit(isa, threads, form, images):
     steps = Steps((3, 3), padding=(1, 1))
@@ -131,14 +131,14 @@ def test_the_number_of_threads_changes_no_bit(isa, threads, form, images):
         torch.set_num_threads(count)
         out = sparse_conv2d(*parts, x, 70, steps)
         back = SPARSE_CONV2D_INPUT(*parts, out, x.shape[1:], *steps)
-        values = SPARSE_CONV2D_VALUES(*parts[:2], out, x, form == "blocks", *steps)
+        values = SPARSE_CONV2D_VALUES(*parts[:2], out, x, HEIGHT[form], *steps)
         found.append((out, back, values))
     for other in found[1:]:
         assert all(torch.equal(mine, its) for mine, its in zip(found[0], other, strict=True))
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_nan_and_infinity_go_where_the_taps_lead_and_nowhere_else(form, poison):
     x = torch.zeros(2, 2, 6, 6)
@@ -153,7 +153,7 @@ def test_nan_and_infinity_go_where_the_taps_lead_and_nowhere_else(form, poison):
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 @pytest.mark.parametrize("bad", [-1, 18, 2**31 - 1])
 def test_a_column_out_of_range_is_an_error_and_not_a_crash(form, bad):
     indptr, columns, values = pattern(torch.ones(16, 2, 3, 3), form)
@@ -166,7 +166,31 @@ def test_a_column_out_of_range_is_an_error_and_not_a_crash(form, bad):
     with pytest.raises(DataError, match=message):
         SPARSE_CONV2D_INPUT(indptr, columns, values, flow, x.shape[1:], *steps)
     with pytest.raises(DataError, match=message):
-        SPARSE_CONV2D_VALUES(indptr, columns, flow, x, form == "blocks", *steps)
+        SPARSE_CONV2D_VALUES(indptr, columns, flow, x, HEIGHT[form], *steps)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("form", list(HEIGHT))
+@pytest.mark.parametrize(("stored", "dtype"), HALVES)
+def test_bfloat16_is_summed_in_float32_and_rounded_once(form, stored, dtype):
+    steps = Steps((3, 3), padding=(1, 1))
+    weight, x = sparse_weight(20, 3, (3, 3)).to(stored), normal(2, 3, 9, 7, seed=5).to(dtype).requires_grad_()
+    bias = normal(20, seed=6).to(dtype)
+    indptr, columns, values = pattern(weight, form)
+    out = sparse_conv2d(indptr, columns, values.requires_grad_(), x, 20, steps, bias, relu=True)
+    exact = [array.detach().double().requires_grad_() for array in (weight, x)]
+    wanted = F.conv2d(exact[1], exact[0], bias.double(), padding=1).relu()
+    close = {"rtol": 1 / 128 if dtype is torch.bfloat16 else 1e-5, "atol": 1e-3}
+    assert out.dtype is dtype
+    torch.testing.assert_close(out.double(), wanted, **close)
+    flow = normal(*out.shape, seed=7).to(dtype)
+    out.backward(flow)
+    wanted.backward(flow.double() * (out > 0))
+    assert (x.grad.dtype, values.grad.dtype) == (dtype, stored)
+    loose = {"rtol": 1 / 128, "atol": 1e-2}
+    torch.testing.assert_close(x.grad.double(), exact[1].grad, **loose)
+    got = at_stored_places(exact[0].grad, weight.double(), form)
+    torch.testing.assert_close(values.grad.double(), got, **loose)
 
 
 @pytest.mark.usefixtures("isa")
@@ -175,7 +199,7 @@ def test_subnormal_numbers_are_zero_inside():
     assert not sparse_conv2d(*parts, torch.full((1, 2, 3, 3), 1e-40), 16, Steps((1, 1))).any()
 
 
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 @pytest.mark.parametrize("relu", [False, True])
 def test_gradients_to_second_order(form, relu):
     steps = Steps((2, 2), (1, 2), (1, 0))
@@ -193,7 +217,7 @@ def test_gradients_to_second_order(form, relu):
     ("changes", "message"),
     [
         ({"columns": torch.ones(2)}, "columns: expected int32 or int64"),
-        ({"values": torch.ones(2, 8)}, r"values: expected shape \(2,\) or \(2, 16\), found float32 of shape \(2, 8\)"),
+        ({"values": torch.ones(2, 4)}, r"values: expected shape \(2,\), \(2, 16\) or \(2, 8\), found float32"),
         ({"values": torch.ones(2, 16).double()}, "values: expected the dtype of x, float32"),
         ({"x": torch.ones(3, 5, 5)}, r"x: expected shape \(N, C, H, W\)"),
         ({"x": torch.ones(1, 3, 2, 5)}, "x: the kernel .* reaches over more than the padded image"),
@@ -214,7 +238,7 @@ def test_what_is_wrong_is_named(changes, message):
         sparse_conv2d(**arguments)
 
 
-@pytest.mark.parametrize("form", ["csr", "blocks"])
+@pytest.mark.parametrize("form", list(HEIGHT))
 def test_operators_are_registered_soundly(form):
     steps = Steps((2, 2), (1, 2), (1, 0))
     indptr, columns, values = pattern(sparse_weight(17, 2, (2, 2)), form)
@@ -223,4 +247,4 @@ def test_operators_are_registered_soundly(form):
     for relu in (False, True):
         torch.library.opcheck(SPARSE_CONV2D, (indptr, columns, values, x, bias, 17, *steps, relu))
     torch.library.opcheck(SPARSE_CONV2D_INPUT, (indptr, columns, values, flow, [2, 3, 4], *steps))
-    torch.library.opcheck(SPARSE_CONV2D_VALUES, (indptr, columns, flow, x, form == "blocks", *steps))
+    torch.library.opcheck(SPARSE_CONV2D_VALUES, (indptr, columns, flow, x, HEIGHT[form], *steps))

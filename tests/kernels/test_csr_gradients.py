@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
-from gossamer.kernels.csr_gradients import CSR_VALUES, csr_values_reference
-from tests.kernels.patterns import WIDTHS, normal, patterns, power_law
+from gossamer.kernels.csr_gradients import CSR_INPUT, CSR_VALUES, csr_input_reference, csr_values_reference
+from tests.kernels.patterns import WIDTHS, normal, patterns, power_law, to_dense
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3]), torch.tensor([0, 1, 1])
@@ -36,6 +36,22 @@ def test_native_and_reference_are_the_definition(pattern, batch, by_example):
     for call in (CSR_VALUES, csr_values_reference):
         got = call(indptr, indices, flow, x, by_example)
         torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(patterns(), st.sampled_from(WIDTHS), st.booleans(), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_the_inputs_gradient_is_a_product_with_the_transpose(pattern, batch, by_example, dtype):
+    indptr, indices, columns = pattern
+    flow = normal(batch, indptr.shape[0] - 1, seed=1).to(dtype)
+    values = normal(indices.shape[0], seed=2).to(dtype)
+    expected = flow.double() @ to_dense(indptr, indices, columns, values)
+    if not by_example:
+        flow, expected = flow.T, expected.T
+    for call in (CSR_INPUT, csr_input_reference):
+        got = call(indptr, indices, values, flow, columns, by_example)
+        assert got.dtype is dtype
+        close = {"rtol": 1 / 256, "atol": 1e-2} if dtype is torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-4}
+        torch.testing.assert_close(got.double(), expected, **close)
 
 
 @pytest.mark.usefixtures("isa")
@@ -79,6 +95,8 @@ def test_an_index_out_of_range_is_an_error_and_not_a_crash(bad):
     indices = torch.tensor([0, bad, 1], dtype=torch.int32)
     with pytest.raises(DataError, match=r"indices: holds values outside \[0, 2\)"):
         CSR_VALUES(INDPTR, indices, normal(4, 3), normal(4, 2), True)
+    with pytest.raises(DataError, match=r"indices: holds values outside \[0, 2\)"):
+        CSR_INPUT(INDPTR, indices, normal(3), normal(4, 3), 2, True)
 
 
 @pytest.mark.usefixtures("isa")
@@ -96,7 +114,18 @@ def test_gradients_to_second_order(by_example):
     assert torch.autograd.gradgradcheck(call, inputs)
 
 
-def test_the_operator_is_registered_soundly():
+@pytest.mark.parametrize("by_example", [True, False])
+def test_gradients_of_the_inputs_gradient(by_example):
+    values, flow = normal(3).double().requires_grad_(), normal(2, 3, seed=1).double()
+    flow = (flow if by_example else flow.T.contiguous()).requires_grad_()
+    call = lambda v, f: CSR_INPUT(INDPTR, INDICES, v, f, 2, by_example)  # noqa: E731
+    assert torch.autograd.gradcheck(call, (values, flow))
+    assert torch.autograd.gradgradcheck(call, (values, flow))
+
+
+def test_operators_are_registered_soundly():
     flow, x = normal(2, 3).requires_grad_(), normal(2, 2).requires_grad_()
+    torch.library.opcheck(CSR_INPUT, (INDPTR, INDICES, normal(3).requires_grad_(), flow, 2, True))
+    torch.library.opcheck(CSR_INPUT, (INDPTR, INDICES, normal(3), normal(3, 2), 2, False))
     torch.library.opcheck(CSR_VALUES, (INDPTR, INDICES, flow, x, True))
     torch.library.opcheck(CSR_VALUES, (INDPTR, INDICES, normal(3, 2), normal(2, 2), False))

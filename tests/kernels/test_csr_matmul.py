@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from gossamer.errors import DataError
 from gossamer.kernels import csr_linear, csr_linear_reference, csr_matmul, csr_matmul_reference, native
-from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
-from tests.kernels.patterns import WIDTHS, normal, patterns, power_law, to_dense
+from gossamer.kernels.csr_matmul import CSR_PRODUCT
+from tests.kernels.patterns import HALVES, WIDTHS, csr_arrays, normal, patterns, power_law, to_dense
 
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no native kernels here")
 INDPTR, INDICES = torch.tensor([0, 2, 2, 3, 5]), torch.tensor([0, 2, 1, 2, 2])
@@ -23,17 +25,18 @@ def test_worked_example():
 
 
 @settings(deadline=None, max_examples=60)
-@given(patterns(), st.sampled_from(WIDTHS), st.booleans())
-def test_native_and_reference_are_the_definition(pattern, batch, with_bias):
+@given(patterns(), st.sampled_from(WIDTHS), st.booleans(), st.booleans())
+def test_native_and_reference_are_the_definition(pattern, batch, with_bias, relu):
     indptr, indices, columns = pattern
     values, x = normal(indices.shape[0]), normal(batch, columns, seed=1)
     bias = normal(indptr.shape[0] - 1, seed=2) if with_bias else None
-    expected = x.double() @ to_dense(indptr, indices, columns, values).T
+    expected = x.double() @ to_dense(indptr, indices, columns, values).T + (0 if bias is None else bias)
+    expected = expected.relu() if relu else expected
     for linear in (csr_linear, csr_linear_reference):
-        out = linear(indptr, indices, values, x, bias)
-        torch.testing.assert_close(out.double(), expected + (0 if bias is None else bias), rtol=1e-5, atol=1e-4)
+        out = linear(indptr, indices, values, x, bias, relu)
+        torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-4)
     for matmul in (csr_matmul, csr_matmul_reference):
-        out = matmul(indptr, indices, values, x.T)
+        out = matmul(indptr, indices, values, x.T, bias, relu)
         torch.testing.assert_close(out.double(), expected.T, rtol=1e-5, atol=1e-4)
 
 
@@ -111,6 +114,54 @@ def test_nan_and_infinity_go_where_their_entries_lead_and_nowhere_else(batch, po
 
 
 @pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("batch", [1, 5, 9, 70])
+@pytest.mark.parametrize(("stored", "dtype"), HALVES)
+def test_bfloat16_is_summed_in_float32_and_rounded_once(batch, stored, dtype):
+    indptr, indices = power_law(60, 900)
+    values, bias = normal(900).to(stored), normal(60, seed=6).to(dtype)
+    x = normal(batch, 60, seed=5).to(dtype)
+    expected = (x.double() @ to_dense(indptr, indices, 60, values).T + bias.double()).relu()
+    close = {"rtol": 1 / 256 if dtype is torch.bfloat16 else 1e-5, "atol": 1e-4}
+    for out in (
+        csr_linear(indptr, indices, values, x, bias, relu=True),
+        csr_linear_reference(indptr, indices, values, x, bias, relu=True),
+        csr_matmul(indptr, indices, values, x.T.contiguous(), bias, relu=True).T,
+    ):
+        assert out.dtype is dtype
+        torch.testing.assert_close(out.double(), expected, **close)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("batch", [1, 20, 70, 140])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_matrix_wider_than_a_slice(batch, ordered):
+    weight = normal(90, 4000) * (torch.rand(90, 4000, generator=torch.Generator().manual_seed(3)) < 0.1)
+    indptr, indices, values = csr_arrays(weight)
+    if not ordered:  # backwards within each row, which the kernel must notice
+        order = torch.cat([torch.arange(int(b) - 1, int(a) - 1, -1) for a, b in itertools.pairwise(indptr)])
+        indices, values = indices[order], values[order]
+    x, bias = normal(batch, 4000, seed=5), normal(90, seed=6)
+    expected = (x.double() @ weight.double().T + bias).relu()
+    out = csr_linear(indptr, indices, values, x, bias, relu=True)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-3)
+    out = csr_matmul(indptr, indices, values, x.T.contiguous(), bias, relu=True)
+    torch.testing.assert_close(out.double(), expected.T, rtol=1e-4, atol=1e-3)
+
+
+def test_a_transposed_batch_is_used_as_it_lies():
+    columns, bias = normal(3, 9), normal(4, seed=6)
+    out = csr_linear(INDPTR, INDICES, VALUES, columns.T, bias, relu=True)
+    assert out.T.is_contiguous()
+    torch.testing.assert_close(out, csr_linear(INDPTR, INDICES, VALUES, columns.T.contiguous(), bias, relu=True))
+
+
+@pytest.mark.usefixtures("isa")
+def test_relu_keeps_nan():
+    out = csr_linear(INDPTR, INDICES, VALUES, torch.full((2, 3), float("nan")), relu=True)
+    assert out.isnan().sum() == out.numel() - 2 * int((INDPTR.diff() == 0).sum())
+
+
+@pytest.mark.usefixtures("isa")
 def test_subnormal_numbers_are_zero_inside():
     for batch in (1, 20):
         assert not csr_linear(INDPTR, INDICES, VALUES, torch.full((batch, 3), 1e-40)).any()
@@ -153,5 +204,5 @@ def test_columns_must_be_a_matrix():
 
 def test_operators_are_registered_soundly():
     values, x = VALUES.clone().requires_grad_(), normal(2, 3).requires_grad_()
-    torch.library.opcheck(CSR_LINEAR, (INDPTR, INDICES, values, x, normal(4).requires_grad_()))
-    torch.library.opcheck(CSR_MATMUL, (INDPTR, INDICES, values, normal(3, 2).requires_grad_()))
+    torch.library.opcheck(CSR_PRODUCT, (INDPTR, INDICES, values, x, normal(4).requires_grad_(), True, True))
+    torch.library.opcheck(CSR_PRODUCT, (INDPTR, INDICES, values, normal(3, 2).requires_grad_(), None, False, False))

@@ -104,7 +104,10 @@ def test_what_is_wrong_is_named():
 
 def test_steps_by_hand():
     signs = torch.ones(1, 1, 1, 2, dtype=torch.int8)
-    layer = CodedConv2d(BinaryWeights(signs, torch.ones(1), mean=False), steps=Steps(stride=(1, 2), padding=(0, 1)))
+    weights = BinaryWeights(signs, torch.ones(1), mean=False)
+    layer = CodedConv2d(weights, steps=Steps((1, 2), stride=(1, 2), padding=(0, 1)))
     image = torch.tensor([[[[1.0, -1.0, -1.0]]]])  # pairs: outside and 1, then -1 and -1
     assert layer(image).tolist() == [[[[1.0, -2.0]]]]
     assert "stride=(1, 2)" in repr(layer)
+    with pytest.raises(ModelError, match=r"expected steps of the weights' kernel \(1, 2\), found Steps"):
+        CodedConv2d(weights, steps=Steps((3, 3)))

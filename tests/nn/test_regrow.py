@@ -8,21 +8,17 @@ from torch import nn
 
 from gossamer.errors import SettingError
 from gossamer.nn import SparseConv2d, SparseLinear, drop_and_grow, recorded, regrow, remap
-from tests.nn.test_sparse import KERNELS, mask_of
+from tests.nn.test_sparse import HEIGHT, KERNELS, mask_of
 
 
 def units(array: torch.Tensor, kernel: str) -> torch.Tensor:
     """The mean of each unit of a dense (R, C), (units,)."""
-    if kernel == "csr":
-        return array.flatten()
-    return torch.cat([band.mean(0) for band in array.split(16)])
+    return torch.cat([band.mean(0) for band in array.split(HEIGHT[kernel])])
 
 
 def spread(chosen: torch.Tensor, kernel: str, shape: torch.Size) -> torch.Tensor:
     """The mask (R, C) of chosen units."""
-    if kernel == "csr":
-        return chosen.view(shape)
-    return chosen.view(-1, shape[1]).repeat_interleave(16, 0)[: shape[0]]
+    return chosen.view(-1, shape[1]).repeat_interleave(HEIGHT[kernel], 0)[: shape[0]]
 
 
 def on_a_dense_mask(weight, mask, gradient, count, kernel):

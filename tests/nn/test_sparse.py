@@ -8,18 +8,19 @@ import pytest
 import torch
 from torch import nn
 
+from gossamer.counting import count_macs
 from gossamer.errors import ModelError, SettingError
 from gossamer.nn import SparseConv2d, SparseLinear
 
-KERNELS = ["csr", "blocks"]
+HEIGHT = {"csr": 1, "blocks": 16, "blocks8": 8}  # outputs that share their inputs
+KERNELS = list(HEIGHT)
 
 
 def mask_of(weight: torch.Tensor, kernel: str, seed: int = 0, density: float = 0.4) -> torch.Tensor:
-    """A random mask; in blocks, 16 outputs share it."""
+    """A random mask; in blocks, outputs share it."""
     generator = torch.Generator().manual_seed(seed)
-    rows = weight.shape[0] if kernel == "csr" else -(-weight.shape[0] // 16)
-    mask = torch.rand(rows, *weight.shape[1:], generator=generator) < density
-    return mask if kernel == "csr" else mask.repeat_interleave(16, 0)[: weight.shape[0]]
+    mask = torch.rand(-(-weight.shape[0] // HEIGHT[kernel]), *weight.shape[1:], generator=generator) < density
+    return mask.repeat_interleave(HEIGHT[kernel], 0)[: weight.shape[0]]
 
 
 class Masked:
@@ -179,6 +180,65 @@ def test_groups_are_zeros_like_any_others(kernel, groups):
     every = torch.arange(layer.matrix.bands * layer.matrix.columns)
     assert layer.may_store(every).float().mean() == pytest.approx(1 / groups)
     assert layer.may_store(layer.matrix.places).all()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_a_relu_may_be_part_of_the_layer(kind, kernel):
+    dense = nn.Linear(12, 40) if kind == "linear" else nn.Conv2d(3, 40, 3, padding=1)
+    x = torch.randn((9, 12) if kind == "linear" else (2, 3, 6, 5), requires_grad=True)
+    make = SparseLinear if kind == "linear" else SparseConv2d
+    apart, joined = (make.from_dense(dense, kernel, train=True, relu=relu) for relu in (False, True))
+    wanted, got = apart(x).relu(), joined(x)
+    torch.testing.assert_close(got, wanted)
+    flow = torch.randn_like(got)
+    inputs = torch.autograd.grad(wanted, [x, *apart.parameters()], flow)
+    for one, other in zip(torch.autograd.grad(got, [x, *joined.parameters()], flow), inputs, strict=True):
+        torch.testing.assert_close(one, other)
+    with torch.no_grad():
+        torch.testing.assert_close(joined(x), wanted)
+    joined.relu = False
+    torch.testing.assert_close(joined(x), apart(x))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_prediction_without_the_operator_gives_the_same(kernel, dtype):
+    layer = SparseLinear.from_dense(nn.Linear(12, 40).to(dtype), kernel, relu=True)
+    for batch in (0, 1, 5, 40):
+        x = torch.randn(batch, 12, dtype=dtype)
+        with torch.no_grad():
+            got = layer(x)
+        assert got.dtype is dtype
+        assert torch.equal(got, layer(x.clone().requires_grad_()).detach())
+        assert torch.equal(got, layer(x[None])[0])
+    with torch.inference_mode():
+        assert torch.equal(layer(x), got)
+        assert torch.equal(layer(torch.cat([x, x], 1)[:, :12]), got)  # not contiguous
+
+
+def test_whoever_watches_sees_the_operator():
+    layer, x = SparseLinear.random(12, 40, 0.5, train=False), torch.randn(3, 12)
+    assert count_macs(layer, (x,)).total == 3 * layer.matrix.values.numel()
+    wanted = layer(x)
+    torch.testing.assert_close(torch.vmap(lambda one: layer(one[None])[0])(x), wanted)
+    traced = torch.fx.experimental.proxy_tensor.make_fx(layer)(x)
+    assert "csr_product" in traced.code
+    (slope,) = torch.autograd.grad(layer(x.requires_grad_()).sum(), x)
+    torch.testing.assert_close(slope, layer.weight.sum(0).expand(3, -1))
+
+
+def test_what_is_moved_or_replaced_is_what_is_multiplied():
+    layer, x = SparseLinear.random(12, 40, 0.5, kernel="blocks", train=False), torch.randn(3, 12)
+    with torch.no_grad():
+        layer(x)
+        layer.matrix.values.data = layer.matrix.values * 2
+        torch.testing.assert_close(layer(x), layer.to_dense()(x))
+        layer.pack(torch.randn(40, 12))
+        torch.testing.assert_close(layer(x), layer.to_dense()(x))
+        layer.double()
+        torch.testing.assert_close(layer(x.double()), layer.to_dense()(x.double()))
+        torch.testing.assert_close(copy.deepcopy(layer)(x.double()), layer(x.double()))
 
 
 def test_depthwise_convolutions_are_for_csr():

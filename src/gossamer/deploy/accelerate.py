@@ -11,6 +11,7 @@ never computes anything else, and says of every layer what was chosen and why.
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -40,6 +41,7 @@ from gossamer.timing import Timing, interleaved, using_threads
 __all__ = ["Accelerated", "Choice", "accelerate"]
 
 _MODEL_SECONDS = 1.0
+_NARROW_GAIN = 0.8  # of what wide blocks store, at most, for narrow ones to have a chance
 _FEWEST_ZEROS = 0.1  # below this no kernel has a chance, and none is tried
 _ROUNDINGS = 256  # units of rounding by which a layer may differ: see `_agrees`
 
@@ -239,10 +241,16 @@ def _candidates(layer: nn.Module) -> dict[str, Packed]:
             packed = changes.packed(layer, kernel)
         except ModelError:  # for example a grouped convolution
             continue
-        stored = sum(parameter.numel() for parameter in packed.parameters())
-        if stored <= (1 - _FEWEST_ZEROS) * sum(parameter.numel() for parameter in layer.parameters()):
+        if _numbers(packed) <= (1 - _FEWEST_ZEROS) * _numbers(layer):
             found[kernel] = packed
+    if _numbers(found.get("blocks8")) > _NARROW_GAIN * _numbers(found.get("blocks")):
+        found.pop("blocks8", None)
     return found
+
+
+def _numbers(packed: nn.Module | None) -> float:
+    """How many numbers a layer stores; endless for none."""
+    return math.inf if packed is None else sum(parameter.numel() for parameter in packed.parameters())
 
 
 def _agrees(new: nn.Module, layer: nn.Module, x: Tensor) -> bool:

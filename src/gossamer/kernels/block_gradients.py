@@ -1,4 +1,4 @@
-"""The two gradients of a product with a matrix in blocks of 16 rows, computed on the pattern only.
+"""The two gradients of a product with a matrix in blocks of 16 or 8 rows, computed on the pattern only.
 
 With `out = W x`, `flow` the gradient of `out`: the input's gradient is Wᵀ · flow, and the gradient of the stored
 values is what flow · xᵀ has at their places. Both cost what the product costs. The three are bilinear in one
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from gossamer.kernels import native
-from gossamer.kernels.blocks import ROWS, from_blocks
+from gossamer.kernels.blocks import from_blocks
 from gossamer.kernels.library import index_error, register
+from gossamer.kernels.products import element, settle, wide
 
 
 def block_input_reference(  # noqa: PLR0917  the arguments of the operator
@@ -25,7 +26,7 @@ def block_input_reference(  # noqa: PLR0917  the arguments of the operator
     Args:
         indptr: With `columns` and `values` the matrix, R × `width`; see `block_matmul`.
         columns: (n,).
-        values: (n, 16).
+        values: (n, r), r = 16 or 8.
         flow: (R, B), or (B, R) by example.
         width: C.
         by_example: Whether `flow` and the result have one row an example.
@@ -34,11 +35,14 @@ def block_input_reference(  # noqa: PLR0917  the arguments of the operator
         (C, B), or (B, C) by example.
     """
     rows = flow.shape[1] if by_example else flow.shape[0]
-    dense = from_blocks(indptr, columns, values, rows, width)
-    return flow @ dense if by_example else dense.T @ flow
+    dense = from_blocks(indptr, columns, wide(values), rows, width)
+    out = wide(flow) @ dense if by_example else dense.T @ wide(flow)
+    return out.to(flow.dtype)
 
 
-def block_values_reference(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+def block_values_reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, height: int, by_example: bool
+) -> Tensor:
     """The pure-torch reference of the values' gradient: a dense product, then a gather.
 
     Args:
@@ -46,16 +50,18 @@ def block_values_reference(indptr: Tensor, columns: Tensor, flow: Tensor, x: Ten
         columns: (n,).
         flow: (R, B), or (B, R) by example.
         x: (C, B), or (B, C) by example.
+        height: r, the rows of a block.
         by_example: Whether `flow` and `x` have one row an example.
 
     Returns:
-        (n, 16); zero in the rows that pad the last block.
+        (n, r); zero in the rows that pad the last block.
     """
-    dense = flow.T @ x if by_example else flow @ x.T  # (R, C)
+    flow, x = (flow.T, x) if by_example else (flow, x.T)
+    dense = (wide(flow) @ wide(x)).to(flow.dtype)  # (R, C)
     rows, width = dense.shape
     blocks = indptr.shape[0] - 1
-    padded = torch.nn.functional.pad(dense, (0, 0, 0, blocks * ROWS - rows))
-    lines = padded.reshape(blocks, ROWS, width).transpose(1, 2).reshape(-1, ROWS)  # (blocks · C, 16)
+    padded = torch.nn.functional.pad(dense, (0, 0, 0, blocks * height - rows))
+    lines = padded.reshape(blocks, height, width).transpose(1, 2).reshape(-1, height)  # (blocks · C, r)
     block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
     return lines.index_select(0, block * width + columns)
 
@@ -63,18 +69,21 @@ def block_values_reference(indptr: Tensor, columns: Tensor, flow: Tensor, x: Ten
 def _input_cpu(  # noqa: PLR0917  the arguments of the operator
     indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
 ) -> Tensor:
-    module = native.kernels()
-    if module is None or flow.dtype is not torch.float32:
+    module, stored, kind = native.kernels(), element(values.dtype), element(flow.dtype)
+    if module is None or stored is None or kind is None:
         return block_input_reference(indptr, columns, values, flow, width, by_example)
-    indptr, columns, values, flow = (tensor.contiguous() for tensor in (indptr, columns, values, flow))
+    indptr, columns, values, flow = settle(indptr, columns, values, flow)
     batch, rows = flow.shape if by_example else flow.shape[::-1]
-    out = torch.empty((batch, width) if by_example else (width, batch))
+    out = _input_fake(indptr, columns, values, flow, width, by_example)
     inside = module.block_input(
         rows,
         width,
         batch,
         columns.shape[0],
         columns.itemsize,
+        values.shape[1],
+        stored,
+        kind,
         indptr.data_ptr(),
         columns.data_ptr(),
         values.data_ptr(),
@@ -88,20 +97,24 @@ def _input_cpu(  # noqa: PLR0917  the arguments of the operator
     return out
 
 
-def _values_cpu(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    module = native.kernels()
-    if module is None or flow.dtype is not torch.float32:
-        return block_values_reference(indptr, columns, flow, x, by_example)
-    indptr, columns, flow, x = (tensor.contiguous() for tensor in (indptr, columns, flow, x))
+def _values_cpu(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, height: int, by_example: bool
+) -> Tensor:
+    module, kind = native.kernels(), element(flow.dtype)
+    if module is None or kind is None:
+        return block_values_reference(indptr, columns, flow, x, height, by_example)
+    indptr, columns, flow, x = settle(indptr, columns, flow, x)
     batch, rows = flow.shape if by_example else flow.shape[::-1]
     width = x.shape[1] if by_example else x.shape[0]
-    out = torch.empty(columns.shape[0], ROWS)
-    inside = module.block_values(
+    out = x.new_empty(columns.shape[0], height)
+    inside = module.product_values(
         rows,
         width,
         batch,
         columns.shape[0],
         columns.itemsize,
+        height,
+        kind,
         indptr.data_ptr(),
         columns.data_ptr(),
         x.data_ptr(),
@@ -121,17 +134,18 @@ def _input_fake(  # noqa: PLR0917  the arguments of the operator
     return flow.new_empty((flow.shape[0], width) if by_example else (width, flow.shape[1]))
 
 
-def _values_fake(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    return x.new_empty(columns.shape[0], ROWS)
+def _values_fake(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, height: int, by_example: bool
+) -> Tensor:
+    return x.new_empty(columns.shape[0], height)
 
 
 def _product(  # noqa: PLR0917  the arguments of the operator
     indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, by_example: bool
 ) -> Tensor:
     """The product itself; looked up when it is needed, because its module imports this one."""
-    if by_example:
-        return torch.ops.gossamer.block_linear(indptr, columns, values, x, rows, None)  # type: ignore[no-any-return]
-    return torch.ops.gossamer.block_matmul(indptr, columns, values, x, rows)  # type: ignore[no-any-return]
+    product = torch.ops.gossamer.block_product.default
+    return product(indptr, columns, values, x, rows, None, by_example, False)  # type: ignore[no-any-return]
 
 
 def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -145,7 +159,7 @@ def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     rows = flow.shape[1] if ctx.by_example else flow.shape[0]
     grad_values = grad_flow = None
     if ctx.needs_input_grad[2]:
-        grad_values = BLOCK_VALUES(indptr, columns, flow, grad, ctx.by_example)
+        grad_values = BLOCK_VALUES(indptr, columns, flow, grad, values.shape[1], ctx.by_example).to(values.dtype)
     if ctx.needs_input_grad[3]:
         grad_flow = _product(indptr, columns, values, grad, rows, ctx.by_example)
     return None, None, grad_values, grad_flow, None, None
@@ -154,7 +168,7 @@ def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     del output
     ctx.save_for_backward(*inputs[:4])
-    ctx.by_example = inputs[4]
+    ctx.by_example = inputs[5]
 
 
 def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -165,7 +179,7 @@ def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_flow = _product(indptr, columns, grad, x, flow.shape[side], ctx.by_example)
     if ctx.needs_input_grad[3]:
         grad_x = BLOCK_INPUT(indptr, columns, grad, flow, x.shape[side], ctx.by_example)
-    return None, None, grad_flow, grad_x, None
+    return None, None, grad_flow, grad_x, None, None
 
 
 BLOCK_INPUT = register(
@@ -177,7 +191,7 @@ BLOCK_INPUT = register(
     save=_save_input,
 )
 BLOCK_VALUES = register(
-    "block_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, bool by_example) -> Tensor",
+    "block_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, SymInt height, bool by_example) -> Tensor",
     cpu=_values_cpu,
     reference=block_values_reference,
     fake=_values_fake,

@@ -1,10 +1,10 @@
-"""Multiplies a matrix whose rows share their zeros in groups of 16 with a dense one.
+"""Multiplies a matrix whose rows share their zeros in groups of 16 or 8 with a dense one.
 
 Sixteen output rows that keep the same columns fill the lanes of one vector register: a stored column is one vector
 of weights, read once and multiplied with numbers of the input spread over all lanes. No index is read per weight and
 no product is wasted, so half of the weights gone is close to half of the time, where the unstructured kernel only
-pays from 70 % on. A row group that keeps `n` columns stores (n, 16) values; a matrix whose rows are not a multiple
-of 16 is padded with rows of zeros, which are computed and dropped.
+pays from 60 % on. A row group that keeps `n` columns stores (n, 16) values, or (n, 8); a matrix whose rows are not a
+multiple of that is padded with rows of zeros, which are computed and dropped. Bias and ReLU are part of the product.
 """
 
 from __future__ import annotations
@@ -17,201 +17,239 @@ from torch import Tensor
 from gossamer.errors import DataError
 from gossamer.kernels import native
 from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
-from gossamer.kernels.blocks import ROWS
+from gossamer.kernels.blocks import HEIGHTS
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
 from gossamer.kernels.library import index_error, register
+from gossamer.kernels.products import ELEMENTS, behind_relu, by_columns, check_bias, check_values, finish, settle, wide
 
 
-def block_matmul(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
-    """Returns the product of a matrix of `rows` × C in blocks of 16 rows and a dense (C, B) one.
-
-    Args:
-        indptr: (ceil(rows / 16) + 1,) int64, never falling from 0 to n; the caller's word (`check_csr`).
-        columns: (n,) int32 or int64 in [0, C).
-        values: (n, 16) in the dtype of `x`.
-        x: (C, B), floating point.
-        rows: R, at least 0.
-
-    Returns:
-        (R, B); the gradient reaches `values` and `x`.
-
-    Raises:
-        DataError: An argument has the wrong dtype, shape or device, or a column is out of range.
-    """
-    _check(indptr, columns, values, x, rows)
-    if x.dim() != 2:
-        raise DataError(f"x: expected shape (columns of the matrix, batch), found {describe(x)}")
-    return BLOCK_MATMUL(indptr, columns, values, x, rows)  # type: ignore[no-any-return]
-
-
-def block_linear(  # noqa: PLR0917  the arguments of the operator
-    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, bias: Tensor | None = None
-) -> Tensor:
-    """Returns `x @ W.T + bias` for a matrix W of `rows` × C in blocks of 16 rows: a linear layer.
-
-    Args:
-        indptr: (ceil(rows / 16) + 1,) int64, never falling from 0 to n; the caller's word (`check_csr`).
-        columns: (n,) int32 or int64 in [0, C).
-        values: (n, 16) in the dtype of `x`.
-        x: (..., C), floating point.
-        rows: R, at least 0.
-        bias: (R,) in the dtype of `x`, or None.
-
-    Returns:
-        (..., R); the gradient reaches `values`, `x` and `bias`.
-
-    Raises:
-        DataError: An argument has the wrong dtype, shape or device, or a column is out of range.
-    """
-    _check(indptr, columns, values, x, rows)
-    if x.dim() < 1:
-        raise DataError(f"x: expected shape (..., columns of the matrix), found {describe(x)}")
-    if bias is not None:
-        check_float(bias, "bias", like=x)
-        check_device(indptr, bias, "bias")
-        if bias.shape != (rows,):
-            raise DataError(f"bias: expected shape ({rows},), found {describe(bias)}")
-    if x.dim() == 2:
-        return BLOCK_LINEAR(indptr, columns, values, x, rows, bias)  # type: ignore[no-any-return]
-    flat = BLOCK_LINEAR(indptr, columns, values, x.reshape(-1, x.shape[-1]), rows, bias)
-    return flat.reshape(*x.shape[:-1], rows)  # type: ignore[no-any-return]
-
-
-def block_matmul_reference(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
-    """The pure-torch reference of `block_matmul`: gather, outer product, scatter."""
-    blocks = indptr.shape[0] - 1
-    block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
-    products = values.unsqueeze(2) * x.index_select(0, columns).unsqueeze(1)  # (n, 16, B)
-    out = x.new_zeros(blocks, ROWS, x.shape[1]).index_add_(0, block, products)
-    return out.reshape(blocks * ROWS, x.shape[1])[:rows].contiguous()
-
-
-def block_linear_reference(  # noqa: PLR0917  the arguments of the operator
-    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, bias: Tensor | None = None
-) -> Tensor:
-    """The pure-torch reference of `block_linear` for x (B, C)."""
-    out = block_matmul_reference(indptr, columns, values, x.T, rows).T.contiguous()
-    return out if bias is None else out + bias
-
-
-def _check(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> None:
-    check_pattern(indptr, columns, columns="columns")
-    check_float(x, "x")
-    check_device(indptr, x, "x")
-    check_float(values, "values", like=x)
-    check_device(indptr, values, "values")
-    if values.shape != (columns.shape[0], ROWS):
-        raise DataError(f"values: expected shape ({columns.shape[0]}, {ROWS}), found {describe(values)}")
-    if rows < 0 or -(-rows // ROWS) != indptr.shape[0] - 1:
-        blocks = indptr.shape[0] - 1
-        raise DataError(f"rows: {rows} rows make {-(-rows // ROWS)} blocks of {ROWS}, but indptr holds {blocks}")
-
-
-def _matmul_cpu(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
-    module = native.kernels()
-    if module is None or x.dtype is not torch.float32:
-        return block_matmul_reference(indptr, columns, values, x, rows)
-    out = torch.empty(rows, x.shape[1])
-    _run(module.block_matmul, indptr, columns, values, x, None, out, (rows, *x.shape))
-    return out
-
-
-def _linear_cpu(  # noqa: PLR0917  the arguments of the operator
-    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, bias: Tensor | None = None
-) -> Tensor:
-    module = native.kernels()
-    if module is None or x.dtype is not torch.float32:
-        return block_linear_reference(indptr, columns, values, x, rows, bias)
-    out = torch.empty(x.shape[0], rows)
-    _run(module.block_linear, indptr, columns, values, x, bias, out, (rows, x.shape[1], x.shape[0]))
-    return out
-
-
-def _run(  # noqa: PLR0917  the arguments of the operator
-    kernel: Any,
+def block_matmul(  # noqa: PLR0917  the arguments of the operator
     indptr: Tensor,
     columns: Tensor,
     values: Tensor,
     x: Tensor,
-    bias: Tensor | None,
-    out: Tensor,
-    sizes: tuple[int, int, int],
+    rows: int,
+    bias: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """Returns the product of a matrix of `rows` × C in blocks of r = 16 or 8 rows and a dense (C, B) one.
+
+    Args:
+        indptr: (ceil(rows / r) + 1,) int64, never falling from 0 to n; the caller's word (`check_csr`).
+        columns: (n,) int32 or int64 in [0, C).
+        values: (n, r) in the dtype of `x`; float32 and bfloat16 go together.
+        x: (C, B), floating point.
+        rows: R, at least 0.
+        bias: (R,) in the dtype of `x`, added to every column, or None.
+        relu: Replaces negative results by zero.
+
+    Returns:
+        (R, B) in the dtype of `x`; the gradient reaches `values`, `x` and `bias`.
+
+    Raises:
+        DataError: An argument has the wrong dtype, shape or device, or a column is out of range.
+    """
+    _check(indptr, columns, values, x, rows, bias)
+    if x.dim() != 2:
+        raise DataError(f"x: expected shape (columns of the matrix, batch), found {describe(x)}")
+    return BLOCK_PRODUCT(indptr, columns, values, x, rows, bias, False, relu)  # type: ignore[no-any-return]
+
+
+def block_linear(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """Returns `x @ W.T + bias` for a matrix W of `rows` × C in blocks of r = 16 or 8 rows: a linear layer.
+
+    Args:
+        indptr: (ceil(rows / r) + 1,) int64, never falling from 0 to n; the caller's word (`check_csr`).
+        columns: (n,) int32 or int64 in [0, C).
+        values: (n, r) in the dtype of `x`; float32 and bfloat16 go together.
+        x: (..., C), floating point. The transpose of a contiguous matrix is used as it lies, without a copy.
+        rows: R, at least 0.
+        bias: (R,) in the dtype of `x`, or None.
+        relu: Replaces negative results by zero.
+
+    Returns:
+        (..., R) in the dtype of `x`; the gradient reaches `values`, `x` and `bias`.
+
+    Raises:
+        DataError: An argument has the wrong dtype, shape or device, or a column is out of range.
+    """
+    _check(indptr, columns, values, x, rows, bias)
+    if x.dim() < 1:
+        raise DataError(f"x: expected shape (..., columns of the matrix), found {describe(x)}")
+    if by_columns(x):
+        return BLOCK_PRODUCT(indptr, columns, values, x.T, rows, bias, False, relu).T  # type: ignore[no-any-return]
+    flat = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+    out = BLOCK_PRODUCT(indptr, columns, values, flat, rows, bias, True, relu)
+    return out if x.dim() == 2 else out.reshape(*x.shape[:-1], rows)  # type: ignore[no-any-return]
+
+
+def block_matmul_reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """The pure-torch reference of `block_matmul`: gather, outer product, scatter."""
+    blocks, height = indptr.shape[0] - 1, values.shape[1]
+    block = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
+    lines = wide(x).index_select(0, columns)
+    products = wide(values).unsqueeze(2) * lines.unsqueeze(1)  # (n, r, B)
+    out = lines.new_zeros(blocks, height, x.shape[1]).index_add_(0, block, products)
+    sums = out.reshape(blocks * height, x.shape[1])[:rows]
+    return finish(sums.T, bias, relu, x.dtype).T.contiguous()
+
+
+def block_linear_reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """The pure-torch reference of `block_linear` for x (B, C)."""
+    return block_matmul_reference(indptr, columns, values, x.T, rows, bias, relu).T.contiguous()
+
+
+def _check(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, bias: Tensor | None
 ) -> None:
-    """Calls one of the two kernels, which differ in the layout of `x` and `out` only; `sizes` is (R, C, B)."""
-    indptr, columns, values, x = (
-        indptr.contiguous(),
-        columns.contiguous(),
-        values.contiguous(),
-        x.contiguous(),
-    )
-    bias = None if bias is None else bias.contiguous()
-    inside = kernel(
-        *sizes,
+    check_pattern(indptr, columns, columns="columns")
+    check_float(x, "x")
+    check_device(indptr, x, "x")
+    check_values(values, x)
+    check_device(indptr, values, "values")
+    stored = columns.shape[0]
+    if values.dim() != 2 or values.shape[0] != stored or values.shape[1] not in HEIGHTS:
+        raise DataError(f"values: expected shape ({stored}, 16) or ({stored}, 8), found {describe(values)}")
+    height, blocks = values.shape[1], indptr.shape[0] - 1
+    if rows < 0 or -(-rows // height) != blocks:
+        raise DataError(f"rows: {rows} rows make {-(-rows // height)} blocks of {height}, but indptr holds {blocks}")
+    if bias is not None:
+        check_bias(bias, x, rows)
+
+
+def _reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None,
+    by_example: bool,
+    relu: bool,
+) -> Tensor:
+    product = block_linear_reference if by_example else block_matmul_reference
+    return product(indptr, columns, values, x, rows, bias, relu)
+
+
+def run_block_product(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None,
+    by_example: bool,
+    relu: bool,
+) -> Tensor:
+    """Runs the kernel of `block_linear` (by example) or `block_matmul` on the CPU.
+
+    What those check is the caller's word here, and so is that every tensor is contiguous.
+    """
+    module, stored, kind = native.kernels(), ELEMENTS.get(values.dtype), ELEMENTS.get(x.dtype)
+    if module is None or stored is None or kind is None:
+        return _reference(indptr, columns, values, x, rows, bias, by_example, relu)
+    batch, width = x.shape if by_example else x.shape[::-1]
+    out = x.new_empty(batch, rows) if by_example else x.new_empty(rows, batch)
+    inside = module.block_product(
+        rows,
+        width,
+        batch,
         columns.shape[0],
         columns.itemsize,
+        values.shape[1],
+        stored,
+        kind,
         indptr.data_ptr(),
         columns.data_ptr(),
         values.data_ptr(),
         x.data_ptr(),
         0 if bias is None else bias.data_ptr(),
+        relu,
         out.data_ptr(),
+        by_example,
         torch.get_num_threads(),
     )
     if not inside:
-        raise index_error("columns", sizes[1])
+        raise index_error("columns", width)
+    return out
 
 
-def _matmul_fake(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int) -> Tensor:
-    return x.new_empty(rows, x.shape[1])
-
-
-def _linear_fake(  # noqa: PLR0917  the arguments of the operator
-    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, bias: Tensor | None = None
+def _cpu(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None,
+    by_example: bool,
+    relu: bool,
 ) -> Tensor:
-    return x.new_empty(x.shape[0], rows)
+    indptr, columns, values, x, bias = settle(indptr, columns, values, x, bias)
+    return run_block_product(indptr, columns, values, x, rows, bias, by_example, relu)
+
+
+def _fake(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor,
+    columns: Tensor,
+    values: Tensor,
+    x: Tensor,
+    rows: int,
+    bias: Tensor | None,
+    by_example: bool,
+    relu: bool,
+) -> Tensor:
+    return x.new_empty(x.shape[0], rows) if by_example else x.new_empty(rows, x.shape[1])
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
+    ctx.save_for_backward(*inputs[:4], output if inputs[7] else None)
+    ctx.by_example = inputs[6]
 
 
-def _matmul_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, x = ctx.saved_tensors
-    grad_values = grad_x = None
-    if ctx.needs_input_grad[2]:
-        grad_values = BLOCK_VALUES(indptr, columns, grad, x, False)
-    if ctx.needs_input_grad[3]:
-        grad_x = BLOCK_INPUT(indptr, columns, values, grad, x.shape[0], False)
-    return None, None, grad_values, grad_x, None
-
-
-def _linear_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, x = ctx.saved_tensors
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    indptr, columns, values, x, rectified = ctx.saved_tensors
+    flow = behind_relu(grad, rectified)
     grad_values = grad_x = grad_bias = None
     if ctx.needs_input_grad[2]:
-        grad_values = BLOCK_VALUES(indptr, columns, grad, x, True)
+        grad_values = BLOCK_VALUES(indptr, columns, flow, x, values.shape[1], ctx.by_example).to(values.dtype)
     if ctx.needs_input_grad[3]:
-        grad_x = BLOCK_INPUT(indptr, columns, values, grad, x.shape[1], True)
+        width = x.shape[1] if ctx.by_example else x.shape[0]
+        grad_x = BLOCK_INPUT(indptr, columns, values, flow, width, ctx.by_example)
     if ctx.needs_input_grad[5]:
-        grad_bias = grad.sum(0)
-    return None, None, grad_values, grad_x, None, grad_bias
+        grad_bias = flow.sum(0 if ctx.by_example else 1)
+    return None, None, grad_values, grad_x, None, grad_bias, None, None
 
 
-_PATTERN = "Tensor indptr, Tensor columns, Tensor values"
-BLOCK_MATMUL = register(
-    f"block_matmul({_PATTERN}, Tensor x, SymInt rows) -> Tensor",
-    cpu=_matmul_cpu,
-    reference=block_matmul_reference,
-    fake=_matmul_fake,
-    backward=_matmul_backward,
-    save=_save,
-)
-BLOCK_LINEAR = register(
-    f"block_linear({_PATTERN}, Tensor x, SymInt rows, Tensor? bias) -> Tensor",
-    cpu=_linear_cpu,
-    reference=block_linear_reference,
-    fake=_linear_fake,
-    backward=_linear_backward,
+BLOCK_PRODUCT = register(
+    "block_product(Tensor indptr, Tensor columns, Tensor values, Tensor x, SymInt rows, Tensor? bias, "
+    "bool by_example, bool relu) -> Tensor",
+    cpu=_cpu,
+    reference=_reference,
+    fake=_fake,
+    backward=_backward,
     save=_save,
 )

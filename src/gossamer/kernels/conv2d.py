@@ -1,9 +1,9 @@
 """Convolves images with a sparse matrix of weights, without making patches, and gives both gradients on the pattern.
 
-The matrix is (C_out, C_in · kh · kw) as a dense weight's `flatten(1)`, in CSR form (values (E,)) or in blocks of 16
-rows that share their columns (values (n, 16)). A padded image is laid out once; then every stored weight multiplies
-one run of neighbouring pixels, where im2col would first copy each pixel kh · kw times. In blocks, 16 outputs share
-the run. The product, its input's gradient and its values' gradient are bilinear in one another, so each is
+The matrix is (C_out, C_in · kh · kw) as a dense weight's `flatten(1)`, in CSR form (values (E,)) or in blocks of
+r = 16 or 8 rows that share their columns (values (n, r)). A padded image is laid out once; then every stored weight
+multiplies one run of neighbouring pixels, where im2col would first copy each pixel kh · kw times. In blocks, r outputs
+share the run. The product, its input's gradient and its values' gradient are bilinear in one another, so each is
 differentiable by the other two.
 """
 
@@ -19,9 +19,10 @@ from torch.nn import grad as dense_gradients
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
-from gossamer.kernels.blocks import ROWS, from_blocks
+from gossamer.kernels.blocks import HEIGHTS, from_blocks
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
 from gossamer.kernels.library import index_error, register
+from gossamer.kernels.products import behind_relu, check_bias, check_values, element, settle, wide
 
 Pair = tuple[int, int]
 
@@ -56,10 +57,10 @@ def sparse_conv2d(  # noqa: PLR0917  the arguments of the operator
     """Returns the convolution of images with a sparse (outputs, C_in · kh · kw) matrix.
 
     Args:
-        indptr: (outputs + 1,) int64, or (ceil(outputs / 16) + 1,) in blocks; never falling from 0 to the number of
+        indptr: (outputs + 1,) int64, or (ceil(outputs / r) + 1,) in blocks; never falling from 0 to the number of
             stored columns; the caller's word (`check_csr`).
         columns: int32 or int64 in [0, C_in · kh · kw): (channel · kh + row of the tap) · kw + column of the tap.
-        values: (E,), or (n, 16) in blocks, in the dtype of `x`.
+        values: (E,), or (n, r) in blocks of r = 16 or 8, in the dtype of `x`; float32 and bfloat16 go together.
         x: (N, C_in, H, W), floating point.
         outputs: C_out.
         steps: Kernel size, stride, zero padding and dilation.
@@ -76,12 +77,14 @@ def sparse_conv2d(  # noqa: PLR0917  the arguments of the operator
     check_pattern(indptr, columns, columns="columns")
     check_float(x, "x")
     check_device(indptr, x, "x")
-    check_float(values, "values", like=x)
+    check_values(values, x)
     check_device(indptr, values, "values")
     stored = columns.shape[0]
-    if values.shape not in ((stored,), (stored, ROWS)):
-        raise DataError(f"values: expected shape ({stored},) or ({stored}, {ROWS}), found {describe(values)}")
-    rows = outputs if values.dim() == 1 else -(-outputs // ROWS)
+    if values.shape not in ((stored,), *((stored, height) for height in HEIGHTS)):
+        raise DataError(
+            f"values: expected shape ({stored},), ({stored}, 16) or ({stored}, 8), found {describe(values)}"
+        )
+    rows = -(-outputs // _height(values))
     if indptr.shape[0] != rows + 1:
         raise DataError(f"indptr: expected {rows + 1} entries for {outputs} outputs, found {indptr.shape[0]}")
     if x.dim() != 4:
@@ -89,11 +92,13 @@ def sparse_conv2d(  # noqa: PLR0917  the arguments of the operator
     if min(steps.out_size(x.shape[2], x.shape[3])) < 1:
         raise DataError(f"x: the kernel {steps} reaches over more than the padded image, {describe(x)}")
     if bias is not None:
-        check_float(bias, "bias", like=x)
-        check_device(indptr, bias, "bias")
-        if bias.shape != (outputs,):
-            raise DataError(f"bias: expected shape ({outputs},), found {describe(bias)}")
+        check_bias(bias, x, outputs)
     return SPARSE_CONV2D(indptr, columns, values, x, bias, outputs, *steps, relu)  # type: ignore[no-any-return]
+
+
+def _height(values: Tensor) -> int:
+    """Rows of a block; 1 without blocks."""
+    return 1 if values.dim() == 1 else values.shape[1]
 
 
 def _dense(indptr: Tensor, columns: Tensor, values: Tensor, outputs: int, shape: Sequence[int]) -> Tensor:
@@ -119,9 +124,10 @@ def sparse_conv2d_reference(  # noqa: PLR0917  the arguments of the operator
     relu: bool,
 ) -> Tensor:
     """The pure-torch reference of `sparse_conv2d`: the dense convolution."""
-    weight = _dense(indptr, columns, values, outputs, (x.shape[1], *kernel))
-    out = F.conv2d(x, weight, bias, tuple(stride), tuple(padding), tuple(dilation))
-    return out.relu() if relu else out
+    weight = _dense(indptr, columns, wide(values), outputs, (x.shape[1], *kernel))
+    offset = None if bias is None else wide(bias)
+    out = F.conv2d(wide(x), weight, offset, tuple(stride), tuple(padding), tuple(dilation))
+    return (out.relu() if relu else out).to(x.dtype)
 
 
 def sparse_conv2d_input_reference(  # noqa: PLR0917  the arguments of the operator
@@ -136,9 +142,10 @@ def sparse_conv2d_input_reference(  # noqa: PLR0917  the arguments of the operat
     dilation: Sequence[int],
 ) -> Tensor:
     """The pure-torch reference of the input's gradient, (N, *size), for flow (N, C_out, H_out, W_out)."""
-    weight = _dense(indptr, columns, values, flow.shape[1], (size[0], *kernel))
-    shape = [flow.shape[0], *size]
-    return dense_gradients.conv2d_input(shape, weight, flow, tuple(stride), tuple(padding), tuple(dilation))  # type: ignore[no-any-return, no-untyped-call]
+    weight = _dense(indptr, columns, wide(values), flow.shape[1], (size[0], *kernel))
+    shape, steps = [flow.shape[0], *size], (tuple(stride), tuple(padding), tuple(dilation))
+    out = dense_gradients.conv2d_input(shape, weight, wide(flow), *steps)  # type: ignore[no-untyped-call]
+    return out.to(flow.dtype)  # type: ignore[no-any-return]
 
 
 def sparse_conv2d_values_reference(  # noqa: PLR0917  the arguments of the operator
@@ -146,7 +153,7 @@ def sparse_conv2d_values_reference(  # noqa: PLR0917  the arguments of the opera
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
-    blocks: bool,
+    height: int,
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
@@ -155,11 +162,12 @@ def sparse_conv2d_values_reference(  # noqa: PLR0917  the arguments of the opera
     """The pure-torch reference of the values' gradient: the dense one, read at the stored places."""
     shape = (flow.shape[1], x.shape[1], *kernel)
     steps = (tuple(stride), tuple(padding), tuple(dilation))
-    dense = dense_gradients.conv2d_weight(x, shape, flow, *steps).flatten(1)  # type: ignore[no-untyped-call]
+    weight = dense_gradients.conv2d_weight(wide(x), shape, wide(flow), *steps)  # type: ignore[no-untyped-call]
+    dense = weight.flatten(1).to(flow.dtype)
     row = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
-    if not blocks:
+    if height == 1:
         return dense[row, columns]  # type: ignore[no-any-return]
-    padded = F.pad(dense, (0, 0, 0, -dense.shape[0] % ROWS)).view(-1, ROWS, dense.shape[1])
+    padded = F.pad(dense, (0, 0, 0, -dense.shape[0] % height)).view(-1, height, dense.shape[1])
     return padded[row, :, columns].contiguous()
 
 
@@ -176,14 +184,13 @@ def _forward_cpu(  # noqa: PLR0917  the arguments of the operator
     dilation: Sequence[int],
     relu: bool,
 ) -> Tensor:
-    module = native.kernels()
+    module, kinds = native.kernels(), (element(values.dtype), element(x.dtype))
     steps = (kernel, stride, padding, dilation)
-    if module is None or x.dtype is not torch.float32:
+    if module is None or None in kinds:
         return sparse_conv2d_reference(indptr, columns, values, x, bias, outputs, *steps, relu)
-    run = module.block_conv if values.dim() == 2 else module.csr_conv
     out = _forward_fake(indptr, columns, values, x, bias, outputs, *steps, relu)
-    bias = None if bias is None else bias.contiguous()
-    _run(run, (indptr, columns, values, x, bias, None), out, out, x, steps, relu)
+    arrays = (indptr, columns, values, x, bias, None)
+    _run(module.sparse_conv, arrays, (_height(values), *kinds), out, out, x, steps, relu)
     return out
 
 
@@ -198,13 +205,13 @@ def _input_cpu(  # noqa: PLR0917  the arguments of the operator
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    module = native.kernels()
+    module, kinds = native.kernels(), (element(values.dtype), element(flow.dtype))
     steps = (kernel, stride, padding, dilation)
-    if module is None or flow.dtype is not torch.float32:
+    if module is None or None in kinds:
         return sparse_conv2d_input_reference(indptr, columns, values, flow, size, *steps)
-    run = module.block_conv_input if values.dim() == 2 else module.csr_conv_input
     out = flow.new_empty(flow.shape[0], *size)
-    _run(run, (indptr, columns, values, None, None, flow), out, flow, out, steps)
+    arrays = (indptr, columns, values, None, None, flow)
+    _run(module.sparse_conv_input, arrays, (_height(values), *kinds), out, flow, out, steps)
     return out
 
 
@@ -213,42 +220,45 @@ def _values_cpu(  # noqa: PLR0917  the arguments of the operator
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
-    blocks: bool,
+    height: int,
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    module = native.kernels()
+    module, kind = native.kernels(), element(flow.dtype)
     steps = (kernel, stride, padding, dilation)
-    if module is None or flow.dtype is not torch.float32:
-        return sparse_conv2d_values_reference(indptr, columns, flow, x, blocks, *steps)
-    run = module.block_conv_values if blocks else module.csr_conv_values
-    out = _values_fake(indptr, columns, flow, x, blocks, *steps)
-    _run(run, (indptr, columns, None, x, None, flow), out, flow, x, steps)
+    if module is None or kind is None:
+        return sparse_conv2d_values_reference(indptr, columns, flow, x, height, *steps)
+    out = _values_fake(indptr, columns, flow, x, height, *steps)
+    arrays = (indptr, columns, None, x, None, flow)
+    _run(module.sparse_conv_values, arrays, (height, kind, kind), out, flow, x, steps)
     return out
 
 
 def _run(  # noqa: PLR0917  the arguments of the kernels
     kernel: Any,
     arrays: tuple[Tensor | None, ...],
+    layout: tuple[int | None, ...],
     out: Tensor,
     result: Tensor,
     image: Tensor,
     steps: tuple[Sequence[int], ...],
     relu: bool = False,
 ) -> None:
-    """Calls a kernel on (indptr, columns, values, x, bias, flow); `result` and `image` tell the shapes."""
-    held = [None if array is None else array.contiguous() for array in arrays]
+    """Calls a kernel on (indptr, columns, values, x, bias, flow).
+
+    `layout` is the height of a block and the elements of the values and the rest; `result` and `image` tell the shapes.
+    """
+    held = settle(*arrays)
     columns = held[1]
-    assert columns is not None
-    addresses = [0 if array is None else array.data_ptr() for array in held]
     inside = kernel(
         result.shape[1],
         [*image.shape, *result.shape[2:], *(number for pair in steps for number in pair)],
         columns.shape[0],
         columns.itemsize,
-        *addresses,
+        *layout,
+        *(native.address(array) for array in held),
         relu,
         out.data_ptr(),
         torch.get_num_threads(),
@@ -293,13 +303,13 @@ def _values_fake(  # noqa: PLR0917  the arguments of the operator
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
-    blocks: bool,
+    height: int,
     kernel: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    return x.new_empty((columns.shape[0], ROWS) if blocks else (columns.shape[0],))
+    return x.new_empty((columns.shape[0],) if height == 1 else (columns.shape[0], height))
 
 
 def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -309,10 +319,11 @@ def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _forward_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, columns, values, x, rectified = ctx.saved_tensors
-    flow = grad if rectified is None else grad * (rectified > 0)
+    flow = behind_relu(grad, rectified)
     grad_values = grad_x = grad_bias = None
     if ctx.needs_input_grad[2]:
-        grad_values = SPARSE_CONV2D_VALUES(indptr, columns, flow, x, values.dim() == 2, *ctx.steps)
+        found = SPARSE_CONV2D_VALUES(indptr, columns, flow, x, _height(values), *ctx.steps)
+        grad_values = found.to(values.dtype)
     if ctx.needs_input_grad[3]:
         grad_x = SPARSE_CONV2D_INPUT(indptr, columns, values, flow, x.shape[1:], *ctx.steps)
     if ctx.needs_input_grad[4]:
@@ -330,7 +341,8 @@ def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, columns, values, flow = ctx.saved_tensors
     grad_values = grad_flow = None
     if ctx.needs_input_grad[2]:
-        grad_values = SPARSE_CONV2D_VALUES(indptr, columns, flow, grad, values.dim() == 2, *ctx.steps)
+        found = SPARSE_CONV2D_VALUES(indptr, columns, flow, grad, _height(values), *ctx.steps)
+        grad_values = found.to(values.dtype)
     if ctx.needs_input_grad[3]:
         grad_flow = SPARSE_CONV2D(indptr, columns, values, grad, None, flow.shape[1], *ctx.steps, False)
     return None, None, grad_values, grad_flow, *[None] * 5
@@ -372,7 +384,7 @@ SPARSE_CONV2D_INPUT = register(
     save=_save_input,
 )
 SPARSE_CONV2D_VALUES = register(
-    f"sparse_conv2d_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, bool blocks, {_STEPS}) -> Tensor",
+    f"sparse_conv2d_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, SymInt height, {_STEPS}) -> Tensor",
     cpu=_values_cpu,
     reference=sparse_conv2d_values_reference,
     fake=_values_fake,

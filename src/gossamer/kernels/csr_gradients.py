@@ -1,8 +1,9 @@
-"""The gradient of a CSR matrix's values in a product, computed on the pattern only.
+"""The two gradients of a product with a CSR matrix: of its values, computed on the pattern only, and of its input.
 
 With `out = W x` and `flow` the gradient of `out`, a stored entry (r, c) gets the dot product over the batch of row r
-of the flow and row c of the input: what a dense flow · xᵀ has at its place, for the cost of the stored places. (The
-gradient of the input is a product with the transposed matrix.)
+of the flow and row c of the input: what a dense flow · xᵀ has at its place, for the cost of the stored places. The
+gradient of the input is a product with the transposed matrix, which is made for it. The three are bilinear in one
+another, so each is differentiable by the other two.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from torch import Tensor
 from gossamer.kernels import native
 from gossamer.kernels.aggregate import edge_dot_reference
 from gossamer.kernels.library import index_error, register
-from gossamer.kernels.transpose import TRANSPOSE
+from gossamer.kernels.products import element, settle, wide
 
 
 def csr_values_reference(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    """The pure-torch reference: gather, multiply, sum.
+    """The pure-torch reference of the values' gradient: gather, multiply, sum.
 
     Args:
         indptr: With `indices` the pattern, R × C; see `csr_matmul`.
@@ -31,25 +32,50 @@ def csr_values_reference(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tenso
     Returns:
         (E,).
     """
-    return (
-        edge_dot_reference(indptr, indices, flow.T, x.T) if by_example else edge_dot_reference(indptr, indices, flow, x)
-    )
+    if by_example:
+        flow, x = flow.T, x.T
+    return edge_dot_reference(indptr, indices, wide(flow), wide(x)).to(flow.dtype)
 
 
-def _cpu(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    module = native.kernels()
-    if module is None or flow.dtype is not torch.float32:
+def csr_input_reference(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, indices: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    """The pure-torch reference of the input's gradient: scale, scatter.
+
+    Args:
+        indptr: With `indices` and `values` the matrix, R × `width`; see `csr_matmul`.
+        indices: (E,).
+        values: (E,).
+        flow: (R, B), or (B, R) by example.
+        width: C.
+        by_example: Whether `flow` and the result have one row an example.
+
+    Returns:
+        (C, B), or (B, C) by example.
+    """
+    lines = wide(flow.T if by_example else flow)  # (R, B)
+    row = torch.repeat_interleave(indptr.diff(), output_size=indices.shape[0])
+    scaled = lines.index_select(0, row) * wide(values)[:, None]
+    out = lines.new_zeros(width, lines.shape[1]).index_add_(0, indices, scaled)
+    return (out.T if by_example else out).to(flow.dtype).contiguous()
+
+
+def _values_cpu(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+    module, kind = native.kernels(), element(flow.dtype)
+    if module is None or kind is None:
         return csr_values_reference(indptr, indices, flow, x, by_example)
-    indptr, indices, flow, x = (tensor.contiguous() for tensor in (indptr, indices, flow, x))
+    indptr, indices, flow, x = settle(indptr, indices, flow, x)
     batch, rows = flow.shape if by_example else flow.shape[::-1]
     width = x.shape[1] if by_example else x.shape[0]
-    out = torch.empty(indices.shape[0])
-    inside = module.csr_values(
+    out = x.new_empty(indices.shape[0])
+    inside = module.product_values(
         rows,
         width,
         batch,
         indices.shape[0],
         indices.itemsize,
+        1,
+        kind,
         indptr.data_ptr(),
         indices.data_ptr(),
         x.data_ptr(),
@@ -63,40 +89,95 @@ def _cpu(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: b
     return out
 
 
-def _fake(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
+def _input_cpu(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, indices: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    module = native.kernels()
+    if module is None or element(values.dtype) is None or element(flow.dtype) is None:
+        return csr_input_reference(indptr, indices, values, flow, width, by_example)
+    indptr, indices, values = settle(indptr, indices, values)
+    starts = torch.empty(width + 1, dtype=torch.int64)
+    rows, turned = torch.empty_like(indices), torch.empty_like(values)
+    inside = module.transpose_values(
+        indptr.shape[0] - 1,
+        width,
+        indices.shape[0],
+        indices.itemsize,
+        values.itemsize,
+        indptr.data_ptr(),
+        indices.data_ptr(),
+        values.data_ptr(),
+        starts.data_ptr(),
+        rows.data_ptr(),
+        turned.data_ptr(),
+    )
+    if not inside:
+        raise index_error("indices", width)
+    return _product(starts, rows, turned, flow, by_example)
+
+
+def _product(indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor, by_example: bool) -> Tensor:
+    """The product itself; looked up when it is needed, because its module imports this one."""
+    product = torch.ops.gossamer.csr_product.default
+    return product(indptr, indices, values, x, None, by_example, False)  # type: ignore[no-any-return]
+
+
+def _values_fake(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
     return x.new_empty(indices.shape[0])
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _input_fake(  # noqa: PLR0917  the arguments of the operator
+    indptr: Tensor, indices: Tensor, values: Tensor, flow: Tensor, width: int, by_example: bool
+) -> Tensor:
+    return flow.new_empty((flow.shape[0], width) if by_example else (width, flow.shape[1]))
+
+
+def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     del output
     ctx.save_for_backward(*inputs[:4])
     ctx.by_example = inputs[4]
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     indptr, indices, flow, x = ctx.saved_tensors
-    ops = torch.ops.gossamer
     grad_flow = grad_x = None
     if ctx.needs_input_grad[2]:
-        if ctx.by_example:
-            grad_flow = ops.csr_linear(indptr, indices, grad, x, None)
-        else:
-            grad_flow = ops.csr_matmul(indptr, indices, grad, x)
+        grad_flow = _product(indptr, indices, grad, x, ctx.by_example)
     if ctx.needs_input_grad[3]:
-        starts, rows, edge = TRANSPOSE(indptr, indices, x.shape[1] if ctx.by_example else x.shape[0])
-        turned = grad.index_select(0, edge)
-        if ctx.by_example:
-            grad_x = ops.csr_linear(starts, rows, turned, flow, None)
-        else:
-            grad_x = ops.csr_matmul(starts, rows, turned, flow)
+        width = x.shape[1] if ctx.by_example else x.shape[0]
+        grad_x = CSR_INPUT(indptr, indices, grad, flow, width, ctx.by_example)
     return None, None, grad_flow, grad_x, None
+
+
+def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs[:4])
+    ctx.by_example = inputs[5]
+
+
+def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    indptr, indices, values, flow = ctx.saved_tensors
+    grad_values = grad_flow = None
+    if ctx.needs_input_grad[2]:
+        grad_values = CSR_VALUES(indptr, indices, flow, grad, ctx.by_example).to(values.dtype)
+    if ctx.needs_input_grad[3]:
+        grad_flow = _product(indptr, indices, values, grad, ctx.by_example)
+    return None, None, grad_values, grad_flow, None, None
 
 
 CSR_VALUES = register(
     "csr_values(Tensor indptr, Tensor indices, Tensor flow, Tensor x, bool by_example) -> Tensor",
-    cpu=_cpu,
+    cpu=_values_cpu,
     reference=csr_values_reference,
-    fake=_fake,
-    backward=_backward,
-    save=_save,
+    fake=_values_fake,
+    backward=_values_backward,
+    save=_save_values,
+)
+CSR_INPUT = register(
+    "csr_input(Tensor indptr, Tensor indices, Tensor values, Tensor flow, SymInt width, bool by_example) -> Tensor",
+    cpu=_input_cpu,
+    reference=csr_input_reference,
+    fake=_input_fake,
+    backward=_input_backward,
+    save=_save_input,
 )

@@ -17,10 +17,10 @@ from gossamer.kernels.attention.gradients import ATTENTION_BACK, LEAKY_SUM
 from gossamer.kernels.attention.head_dots import HEAD_DOTS, HEAD_DOTS_BACK
 from gossamer.kernels.attention.references import DOT, MIXED, Scores
 from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
-from gossamer.kernels.block_matmul import BLOCK_LINEAR, BLOCK_MATMUL
+from gossamer.kernels.block_matmul import BLOCK_PRODUCT
 from gossamer.kernels.conv2d import SPARSE_CONV2D, SPARSE_CONV2D_INPUT, SPARSE_CONV2D_VALUES
-from gossamer.kernels.csr_gradients import CSR_VALUES
-from gossamer.kernels.csr_matmul import CSR_LINEAR, CSR_MATMUL
+from gossamer.kernels.csr_gradients import CSR_INPUT, CSR_VALUES
+from gossamer.kernels.csr_matmul import CSR_PRODUCT
 from gossamer.kernels.low_bits.binary import BINARY_LINEAR, BINARY_MATMUL
 from gossamer.kernels.low_bits.few_bits import FEW_BITS_INT8_LINEAR, FEW_BITS_LINEAR
 from gossamer.kernels.low_bits.int8 import INT8_LINEAR, INT8_MATMUL
@@ -39,20 +39,9 @@ def _edge_dot(args: Sequence[Any], out: Any) -> int:
     return int(out.shape[0]) * int(math.prod(args[2].shape[1:]))
 
 
-def _csr_matmul(args: Sequence[Any], out: Any) -> int:
-    return int(args[1].shape[0]) * int(out.shape[1])
-
-
-def _csr_linear(args: Sequence[Any], out: Any) -> int:
-    return int(args[1].shape[0]) * int(out.shape[0])
-
-
-def _block_matmul(args: Sequence[Any], out: Any) -> int:
-    return int(args[2].numel()) * int(out.shape[1])
-
-
-def _block_linear(args: Sequence[Any], out: Any) -> int:
-    return int(args[2].numel()) * int(out.shape[0])
+def _product(args: Sequence[Any], out: Any) -> int:
+    by_example = args[-2]
+    return int(args[2].numel()) * int(out.shape[0 if by_example else 1])
 
 
 def _words(args: Sequence[Any], out: Any) -> int:
@@ -67,16 +56,13 @@ def _few_bits_int8(args: Sequence[Any], out: Any) -> int:
     return int(args[7]) * int(out.numel())
 
 
-def _block_input(args: Sequence[Any], out: Any) -> int:
+def _product_input(args: Sequence[Any], out: Any) -> int:
     return int(args[2].numel()) * int(out.shape[0 if args[5] else 1])
 
 
-def _block_values(args: Sequence[Any], out: Any) -> int:
-    return int(out.numel()) * int(args[3].shape[0 if args[4] else 1])
-
-
-def _csr_values(args: Sequence[Any], out: Any) -> int:
-    return int(out.shape[0]) * int(args[3].shape[0 if args[4] else 1])
+def _product_values(args: Sequence[Any], out: Any) -> int:
+    by_example = args[-1]
+    return int(out.numel()) * int(args[3].shape[0 if by_example else 1])
 
 
 def _conv2d(args: Sequence[Any], out: Any) -> int:
@@ -137,10 +123,8 @@ MACS: dict[Any, Formula] = {
     HEAD_DOTS: _head_dots,
     HEAD_DOTS_BACK: _head_dots_back,
     LEAKY_SUM: _leaky_sum,
-    CSR_MATMUL: _csr_matmul,
-    CSR_LINEAR: _csr_linear,
-    BLOCK_MATMUL: _block_matmul,
-    BLOCK_LINEAR: _block_linear,
+    CSR_PRODUCT: _product,
+    BLOCK_PRODUCT: _product,
     BINARY_MATMUL: _words,
     BINARY_LINEAR: _words,
     TERNARY_MATMUL: _words,
@@ -149,9 +133,10 @@ MACS: dict[Any, Formula] = {
     INT8_LINEAR: _words,
     FEW_BITS_LINEAR: _few_bits,
     FEW_BITS_INT8_LINEAR: _few_bits_int8,
-    CSR_VALUES: _csr_values,
-    BLOCK_INPUT: _block_input,
-    BLOCK_VALUES: _block_values,
+    CSR_INPUT: _product_input,
+    CSR_VALUES: _product_values,
+    BLOCK_INPUT: _product_input,
+    BLOCK_VALUES: _product_values,
     SPARSE_CONV2D: _conv2d,
     SPARSE_CONV2D_INPUT: _conv2d_input,
     SPARSE_CONV2D_VALUES: _conv2d_values,

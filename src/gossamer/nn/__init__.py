@@ -1,11 +1,11 @@
 """Layers that take `(x, graph)`: graph convolutions, and the dense and sparse pieces they are made of."""
 
+from gossamer.kernels.conv2d import Steps as Steps
 from gossamer.nn.appnp import APPNP as APPNP
 from gossamer.nn.binary import BinaryWeights as BinaryWeights
 from gossamer.nn.coded import CodedConv2d as CodedConv2d
 from gossamer.nn.coded import CodedLinear as CodedLinear
 from gossamer.nn.coded import CodedWeights as CodedWeights
-from gossamer.nn.coded import Steps as Steps
 from gossamer.nn.compact import CompactConv2d as CompactConv2d
 from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout

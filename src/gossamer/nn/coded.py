@@ -14,24 +14,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gossamer.errors import ModelError
+from gossamer.kernels.conv2d import Steps
 from gossamer.nn.packed import frozen
-
-Pair = tuple[int, int]
-
-
-class Steps(NamedTuple):
-    """How a convolution moves over an image, (height, width) each."""
-
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
 
 
 class CodedWeights(nn.Module, ABC):
@@ -124,15 +115,17 @@ class CodedConv2d(nn.Module):
 
     tap_sums: Tensor | None
 
-    def __init__(self, weights: CodedWeights, bias: Tensor | None = None, *, steps: Steps = Steps()) -> None:  # noqa: B008  immutable
+    def __init__(self, weights: CodedWeights, bias: Tensor | None = None, *, steps: Steps | None = None) -> None:
         super().__init__()
         if len(weights.shape) != 4:
             raise ModelError(f"CodedConv2d: expected weights (outputs, inputs, kh, kw), found {weights.shape}")
+        kernel = (weights.shape[2], weights.shape[3])
+        if steps is not None and steps.kernel != kernel:
+            raise ModelError(f"CodedConv2d: expected steps of the weights' kernel {kernel}, found {steps}")
         self.out_channels, self.in_channels = weights.shape[:2]
-        self.kernel_size = (weights.shape[2], weights.shape[3])
         self.weights = weights
         self.bias = None if bias is None else frozen(bias)
-        self.steps = steps
+        self.steps = Steps(kernel) if steps is None else steps
         self.register_buffer("tap_sums", None, persistent=False)
         _sum_taps(self, None)
         self.register_load_state_dict_post_hook(_sum_taps)  # type: ignore[no-untyped-call]
@@ -155,8 +148,9 @@ class CodedConv2d(nn.Module):
                 f"{cls.__name__}: groups={layer.groups}, padding={layer.padding!r}, "
                 f"padding_mode={layer.padding_mode!r}; expected one group and zero padding given in pixels"
             )
-        (sy, sx), (py, px), (dy, dx) = layer.stride, layer.padding, layer.dilation
-        return cls(code(layer.weight.detach()), layer.bias, steps=Steps((sy, sx), (py, px), (dy, dx)))
+        pairs = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        steps = Steps(*((int(pair[0]), int(pair[1])) for pair in pairs))
+        return cls(code(layer.weight.detach()), layer.bias, steps=steps)
 
     @property
     def weight(self) -> Tensor:
@@ -182,20 +176,14 @@ class CodedConv2d(nn.Module):
 
     def _patches(self, x: Tensor) -> Tensor:
         """Returns the patches (N, H_out, W_out, kh · kw · D) of x (N, H, W, D), or of pairs (N, H, W, D, 2) as such."""
-        (sy, sx), (py, px), (dy, dx) = self.steps
-        high, wide = (
-            (size + 2 * pad - reach * (kernel - 1) - 1) // stride + 1
-            for size, pad, reach, kernel, stride in zip(
-                x.shape[1:3], (py, px), (dy, dx), self.kernel_size, (sy, sx), strict=True
-            )
-        )
+        (kh, kw), (sy, sx), (py, px), (dy, dx) = self.steps
+        high, wide = self.steps.out_size(x.shape[1], x.shape[2])
         if high < 1 or wide < 1:
             raise ModelError(f"convolution: an image of {tuple(x.shape[1:3])} is smaller than the kernel's reach")
         flat = x.flatten(3).contiguous()
         if py or px:
             flat = F.pad(flat, (0, 0, px, px, py, py))
         n, h, w, d = flat.stride()
-        kh, kw = self.kernel_size
         shape = (x.shape[0], high, wide, kh, kw, flat.shape[3])
         view = flat.as_strided(shape, (n, h * sy, w * sx, h * dy, w * dx, d))
         pairs = tuple(x.shape[4:])
@@ -204,7 +192,7 @@ class CodedConv2d(nn.Module):
     def extra_repr(self) -> str:
         """Names the sizes."""
         steps = ", ".join(f"{name}={value}" for name, value in self.steps._asdict().items())
-        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, {steps}"
+        return f"{self.in_channels}, {self.out_channels}, {steps}"
 
 
 def _sum_taps(layer: CodedConv2d, keys: object) -> None:

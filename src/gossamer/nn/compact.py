@@ -29,17 +29,17 @@ class CompactLinear(Packed):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> None:
         super().__init__()
-        self.kernel = KERNEL
+        self.kernel, self.relu = KERNEL, relu
         self.out_features, self.in_features = weight.shape
         self.bias = None if bias is None else frozen(bias)
         self.pack(weight)
 
     @classmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
+    def from_dense(cls, layer: nn.Module, *, relu: bool = False) -> Self:
         """Packs a linear layer, which is left as it is; raises ModelError for any other kind of layer."""
-        return cls(*linear_arrays(layer))
+        return cls(*linear_arrays(layer), relu=relu)
 
     def pack(self, weight: Tensor) -> None:
         """Takes over a weight (out_features, in_features)."""
@@ -51,8 +51,12 @@ class CompactLinear(Packed):
         return _spread(self, (self.out_features, self.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns x · weightᵀ + bias, (..., out_features)."""
+        """Returns x · weightᵀ + bias, (..., out_features), or its ReLU."""
         check_width(x, self.in_features)
+        out = self._multiply(x)
+        return out.relu_() if self.relu else out
+
+    def _multiply(self, x: Tensor) -> Tensor:
         used = x if self.columns.numel() == self.in_features else x.index_select(-1, self.columns)
         if self.rows.numel() == self.out_features:
             return F.linear(used, self.small, self.bias)
@@ -78,13 +82,13 @@ class CompactConv2d(Packed):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, layer: nn.Conv2d) -> None:
+    def __init__(self, layer: nn.Conv2d, *, relu: bool = False) -> None:
         """Packs a convolution, which is left as it is."""
         super().__init__()
         check_convolution(type(self).__name__, layer)
         if layer.groups != 1:
             raise ModelError(f"{type(self).__name__}: groups={layer.groups}; expected one group")
-        self.kernel = KERNEL
+        self.kernel, self.relu = KERNEL, relu
         self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
         pairs = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         self.steps = Steps(*((int(pair[0]), int(pair[1])) for pair in pairs))
@@ -92,11 +96,11 @@ class CompactConv2d(Packed):
         self.pack(layer.weight)
 
     @classmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
+    def from_dense(cls, layer: nn.Module, *, relu: bool = False) -> Self:
         """Packs a convolution, which is left as it is; raises ModelError for what it cannot follow."""
         if not isinstance(layer, nn.Conv2d):
             raise ModelError(f"{cls.__name__}: expected a Conv2d, found {type(layer).__name__}")
-        return cls(layer)
+        return cls(layer, relu=relu)
 
     def pack(self, weight: Tensor) -> None:
         """Takes over a weight (C_out, C_in, kh, kw)."""
@@ -108,9 +112,10 @@ class CompactConv2d(Packed):
         return _spread(self, (self.out_channels, self.in_channels, *self.steps.kernel))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the convolution of x (N, C_in, H, W), (N, C_out, H_out, W_out); N may be left out of both."""
+        """Returns the convolution of x (N, C_in, H, W), (N, C_out, H_out, W_out), or its ReLU; N may be left out."""
         check_images(x, self.in_channels, self.steps)
-        return self._convolve(x) if x.dim() == 4 else self._convolve(x[None])[0]
+        out = self._convolve(x) if x.dim() == 4 else self._convolve(x[None])[0]
+        return out.relu_() if self.relu else out
 
     def extra_repr(self) -> str:
         """Names the sizes, before and after."""

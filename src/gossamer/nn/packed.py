@@ -1,4 +1,4 @@
-"""Weights without their zeros: two packed matrices, and the interface of the layers that use them.
+"""Weights without their zeros: packed matrices, and the interface of the layers that use them.
 
 A packed layer holds what it stores as parameters, so that counting them counts what is there, and optimisers keep
 state for that and no more. The *state dict* of a layer for prediction holds the dense `weight` and `bias`, exactly as
@@ -10,28 +10,29 @@ layer loads both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from gossamer.errors import DataError
-from gossamer.kernels.block_matmul import block_linear, block_matmul
-from gossamer.kernels.blocks import ROWS, from_blocks
+from gossamer.kernels.block_matmul import block_linear, block_matmul, run_block_product
+from gossamer.kernels.blocks import from_blocks
 from gossamer.kernels.checks import check_csr
-from gossamer.kernels.csr_matmul import csr_linear, csr_matmul
+from gossamer.kernels.csr_matmul import csr_linear, csr_matmul, run_csr_product
+from gossamer.kernels.products import unwatched
 
 
 class Matrix(nn.Module, ABC):
     """The interface of a packed matrix (R, C), which stores units in order of their place.
 
-    A unit is what is stored or removed together: one weight, or one column of 16 rows. The *place* of a unit is
-    band · C + column, where a band is what shares a column's fate: one row, or 16.
+    A unit is what is stored or removed together: one weight, or one column of 16 or 8 rows. The *place* of a
+    unit is band · C + column, where a band is what shares a column's fate: one row, or 16 or 8.
 
     Attributes:
         indptr: (bands + 1,) int64: band b holds units indptr[b] to indptr[b + 1].
         indices: (n,) int32, the columns of the units, ascending within a band.
-        values: Parameter, (n,), or (n, 16) in blocks.
+        values: Parameter, (n,), or (n, height) in blocks.
     """
 
     kernel: ClassVar[str]
@@ -80,13 +81,34 @@ class Matrix(nn.Module, ABC):
     def dense(self) -> Tensor:
         """Returns the dense matrix, (R, C), made anew."""
 
-    @abstractmethod
-    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Returns x · matrixᵀ + bias for x (..., C), (..., R)."""
+    def linear(self, x: Tensor, bias: Tensor | None, relu: bool = False) -> Tensor:
+        """Returns relu(x · matrixᵀ + bias) for x (..., C), (..., R); without `relu` what is inside."""
+        values = self._parameters.get("values")  # by attribute, modules take several times as long to find it
+        if (
+            values is not None
+            and x.dim() == 2
+            and x.dtype is values.dtype
+            and (bias is None or bias.dtype is x.dtype)
+            and x.is_contiguous()
+            and unwatched(x, values, bias)
+        ):
+            return self._run(x, values, bias, relu)
+        return self._linear(x, bias, relu)
 
     @abstractmethod
-    def matmul(self, x: Tensor) -> Tensor:
-        """Returns matrix · x for x (C, B), (R, B)."""
+    def matmul(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Returns relu(matrix · x + bias) for x (C, B), (R, B); without `relu` what is inside."""
+
+    def _pattern(self) -> tuple[Tensor, Tensor]:
+        return cast("Tensor", self._buffers["indptr"]), cast("Tensor", self._buffers["indices"])
+
+    @abstractmethod
+    def _linear(self, x: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        """The product as an operator."""
+
+    @abstractmethod
+    def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        """The product by its kernel, for x (B, C)."""
 
     def move(self, kept: Tensor, grown: Tensor) -> Tensor:
         """Stores other units instead: those kept keep their values, those grown start at zero, even if stored before.
@@ -177,13 +199,15 @@ class CSRMatrix(Matrix):
         dense[self.places] = self.values.detach()
         return dense.view(self.rows, self.columns)
 
-    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Returns x · matrixᵀ + bias for x (..., C), (..., R)."""
-        return csr_linear(self.indptr, self.indices, self.values, x, bias)
+    def matmul(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Returns relu(matrix · x + bias) for x (C, B), (R, B); without `relu` what is inside."""
+        return csr_matmul(self.indptr, self.indices, self.values, x, bias, relu)
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Returns matrix · x for x (C, B), (R, B)."""
-        return csr_matmul(self.indptr, self.indices, self.values, x)
+    def _linear(self, x: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        return csr_linear(self.indptr, self.indices, self.values, x, bias, relu)
+
+    def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        return run_csr_product(*self._pattern(), values, x, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return dense.flatten()[places]
@@ -193,25 +217,34 @@ class BlockMatrix(Matrix):
     """Blocks of 16 rows that share columns: `indptr` (⌈R / 16⌉ + 1,), `indices` (n,), `values` (n, 16)."""
 
     kernel = "blocks"
-    height = ROWS
+    height = 16
 
     def dense(self) -> Tensor:
         """Returns the dense matrix, (R, C), made anew."""
         return from_blocks(self.indptr, self.indices, self.values.detach(), self.rows, self.columns)
 
-    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Returns x · matrixᵀ + bias for x (..., C), (..., R)."""
-        return block_linear(self.indptr, self.indices, self.values, x, self.rows, bias)
+    def matmul(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+        """Returns relu(matrix · x + bias) for x (C, B), (R, B); without `relu` what is inside."""
+        return block_matmul(self.indptr, self.indices, self.values, x, self.rows, bias, relu)
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """Returns matrix · x for x (C, B), (R, B)."""
-        return block_matmul(self.indptr, self.indices, self.values, x, self.rows)
+    def _linear(self, x: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        return block_linear(self.indptr, self.indices, self.values, x, self.rows, bias, relu)
+
+    def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        return run_block_product(*self._pattern(), values, x, self.rows, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return self._bands(dense)[places // max(self.columns, 1), :, places % max(self.columns, 1)].contiguous()
 
 
-MATRICES: dict[str, type[Matrix]] = {kind.kernel: kind for kind in (CSRMatrix, BlockMatrix)}
+class NarrowBlockMatrix(BlockMatrix):
+    """Blocks of 8 rows that share columns: `indptr` (⌈R / 8⌉ + 1,), `indices` (n,), `values` (n, 8)."""
+
+    kernel = "blocks8"
+    height = 8
+
+
+MATRICES: dict[str, type[Matrix]] = {kind.kernel: kind for kind in (CSRMatrix, BlockMatrix, NarrowBlockMatrix)}
 """The packed matrices by the name of their kernel."""
 
 
@@ -222,17 +255,19 @@ class Packed(nn.Module, ABC):
     """The interface of a layer whose weight is packed.
 
     Attributes:
-        kernel: The name by which `deploy.accelerate`, plans and reports know it: csr, blocks or compact.
+        kernel: The name by which `deploy.accelerate`, plans and reports know it: csr, blocks, blocks8 or compact.
         bias: (R,) parameter, or None.
+        relu: Whether the ReLU behind the layer is part of it; may be set at any time, and no state dict holds it.
     """
 
     kernel: str
     bias: nn.Parameter | None
+    relu: bool
 
     @classmethod
     @abstractmethod
-    def from_dense(cls, layer: nn.Module) -> Self:
-        """Packs a dense layer, which is left as it is.
+    def from_dense(cls, layer: nn.Module, *, relu: bool = False) -> Self:
+        """Packs a dense layer, which is left as it is, and with `relu` the ReLU behind it.
 
         Raises:
             ModelError: The layer is of another kind or uses an option that this one cannot follow.

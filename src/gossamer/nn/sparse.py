@@ -4,17 +4,18 @@
     layer = SparseLinear.from_dense(dense, "csr", keep=mask, train=True)
     layer = SparseLinear.random(1024, 1024, density=0.1, train=True)  no dense weight is ever made
 
-The kernel is "csr" (any weights) or "blocks" (16 outputs that share their inputs: one position for 16 weights, and
-much faster). Parameters are the stored values and the bias, so gradients and the optimiser's state are as small as
-they are; the pattern lies in buffers, and `regrow.drop_and_grow` moves it. Results and gradients differ from those of
-the masked dense layer by rounding only, because the order of additions differs.
+The kernel is "csr" (any weights), "blocks" (16 outputs that share their inputs: one position for 16 weights, and
+much faster) or "blocks8" (8 outputs). A ReLU behind a layer may be part of it. Parameters are the stored values and
+the bias, so gradients and the optimiser's state are as small as they are; the pattern lies in buffers, and
+`regrow.drop_and_grow` moves it. Results and gradients differ from those of the masked dense layer by rounding only,
+because the order of additions differs.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +33,12 @@ class Sparse(Packed):
 
     matrix: Matrix
 
-    def _begin(self, kernel: str, rows: int, columns: int, dtype: torch.dtype, bias: Tensor | None) -> None:
+    def _begin(  # noqa: PLR0917  the two constructors' own
+        self, kernel: str, rows: int, columns: int, dtype: torch.dtype, bias: Tensor | None, relu: bool
+    ) -> None:
         if kernel not in MATRICES:
             raise SettingError(unknown("kernel of sparse layers", kernel, MATRICES))
-        self.kernel = kernel
+        self.kernel, self.relu = kernel, relu
         self.matrix = MATRICES[kernel](rows, columns, dtype)
         self.bias = None if bias is None else frozen(bias)
 
@@ -60,7 +63,7 @@ class Sparse(Packed):
 
         Args:
             x: An input of the layer.
-            flow: The gradient of the result it led to.
+            flow: The gradient of the result it led to, in front of the ReLU if there is one.
             rows: Of the matrix: outputs.
         """
 
@@ -94,30 +97,39 @@ class SparseLinear(Sparse):
         bias: Tensor | None = None,
         kernel: str = "csr",
         dtype: torch.dtype = torch.float32,
+        *,
+        relu: bool = False,
     ) -> None:
         """Makes a layer without any weights; `from_dense` and `random` are the usual ways to make one."""
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self._begin(kernel, out_features, in_features, dtype, bias)
+        self._begin(kernel, out_features, in_features, dtype, bias, relu)
 
     @classmethod
     def from_dense(
-        cls, layer: nn.Module, kernel: str = "csr", *, keep: Tensor | None = None, train: bool = False
+        cls,
+        layer: nn.Module,
+        kernel: str = "csr",
+        *,
+        keep: Tensor | None = None,
+        train: bool = False,
+        relu: bool = False,
     ) -> Self:
         """Packs a linear layer, which is left as it is.
 
         Args:
             layer: Any module with a weight (out_features, in_features).
-            kernel: csr or blocks.
+            kernel: csr, blocks or blocks8.
             keep: Mask of the weight, True = store, zeros included; None stores what is not zero.
             train: Whether the stored weights and the bias ask for gradients.
+            relu: Whether negative results become zero.
 
         Raises:
             ModelError: It is no linear layer.
             SettingError: There is no such kernel.
         """
         weight, bias = linear_arrays(layer)
-        found = cls(weight.shape[1], weight.shape[0], bias, kernel, weight.dtype).to(weight.device)
+        found = cls(weight.shape[1], weight.shape[0], bias, kernel, weight.dtype, relu=relu).to(weight.device)
         found.matrix.pack(weight, keep)
         return found.train_weights(train)
 
@@ -132,6 +144,7 @@ class SparseLinear(Sparse):
         bias: bool = True,
         seed: int = 0,
         train: bool = True,
+        relu: bool = False,
     ) -> Self:
         """Draws a layer whose pattern is random and whose weights suit the inputs that each output has.
 
@@ -142,10 +155,11 @@ class SparseLinear(Sparse):
             in_features: C.
             out_features: R.
             density: Fraction of the weights to store, in (0, 1].
-            kernel: csr or blocks.
+            kernel: csr, blocks or blocks8.
             bias: Whether there is one; drawn as `torch.nn.Linear` does.
             seed: Of pattern and weights.
             train: Whether the stored weights and the bias ask for gradients.
+            relu: Whether negative results become zero.
 
         Raises:
             SettingError: The density is out of range, or there is no such kernel.
@@ -155,7 +169,7 @@ class SparseLinear(Sparse):
         generator = torch.Generator().manual_seed(seed)
         reach = 1 / math.sqrt(max(in_features, 1))
         offset = torch.empty(out_features).uniform_(-reach, reach, generator=generator) if bias else None
-        layer = cls(in_features, out_features, offset, kernel)
+        layer = cls(in_features, out_features, offset, kernel, relu=relu)
         matrix = layer.matrix
         units = matrix.bands * in_features
         matrix.move(matrix.places, distinct(units, round(density * units), generator))
@@ -166,7 +180,7 @@ class SparseLinear(Sparse):
         return layer.train_weights(train)
 
     def to_dense(self) -> nn.Linear:
-        """Returns the dense layer with the same weights."""
+        """Returns the dense layer with the same weights, without the ReLU."""
         weight = self.weight
         dense = nn.Linear(self.in_features, self.out_features, self.bias is not None, weight.device, weight.dtype)
         dense.load_state_dict({"weight": weight} | ({} if self.bias is None else {"bias": self.bias.detach()}))
@@ -178,9 +192,11 @@ class SparseLinear(Sparse):
         return self.matrix.dense()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns x · weightᵀ + bias, (..., out_features)."""
+        """Returns x · weightᵀ + bias, (..., out_features), or its ReLU."""
         check_width(x, self.in_features)
-        return self.matrix.linear(x, self.bias)
+        matrix = cast("Matrix", self._modules["matrix"])  # not by attribute, as in `Matrix.linear`
+        bias = self._parameters["bias"] if "bias" in self._parameters else self.bias  # noqa: SIM401  it would ask twice
+        return matrix.linear(x, bias, self.relu)
 
     def dense_gradient(self, x: Tensor, flow: Tensor, rows: slice) -> Tensor:
         """Returns some rows of the dense weight's gradient; see `Sparse`."""
@@ -207,7 +223,7 @@ class SparseConv2d(Sparse):
     Groups are zeros like any others: an output stores no weights for the channels of other groups.
     """
 
-    def __init__(self, layer: nn.Conv2d, kernel: str = "csr") -> None:
+    def __init__(self, layer: nn.Conv2d, kernel: str = "csr", *, relu: bool = False) -> None:
         """Makes a layer like this one without any weights; `from_dense` is the usual way to make one."""
         super().__init__()
         check_convolution(type(self).__name__, layer)
@@ -215,7 +231,7 @@ class SparseConv2d(Sparse):
         pairs = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         self.steps = Steps(*((int(pair[0]), int(pair[1])) for pair in pairs))
         columns = layer.in_channels * self.steps.kernel[0] * self.steps.kernel[1]
-        self._begin(kernel, layer.out_channels, columns, layer.weight.dtype, layer.bias)
+        self._begin(kernel, layer.out_channels, columns, layer.weight.dtype, layer.bias, relu)
         if self.groups > 1 and self.out_channels // self.groups % self.matrix.height:
             raise ModelError(
                 f"SparseConv2d: {self.out_channels} outputs in {self.groups} groups; expected groups of a multiple "
@@ -224,15 +240,22 @@ class SparseConv2d(Sparse):
 
     @classmethod
     def from_dense(
-        cls, layer: nn.Module, kernel: str = "csr", *, keep: Tensor | None = None, train: bool = False
+        cls,
+        layer: nn.Module,
+        kernel: str = "csr",
+        *,
+        keep: Tensor | None = None,
+        train: bool = False,
+        relu: bool = False,
     ) -> Self:
         """Packs a convolution, which is left as it is.
 
         Args:
             layer: A Conv2d with zero padding given in pixels.
-            kernel: csr or blocks.
+            kernel: csr, blocks or blocks8.
             keep: Mask of the weight, True = store, zeros included; None stores what is not zero.
             train: Whether the stored weights and the bias ask for gradients.
+            relu: Whether negative results become zero.
 
         Raises:
             ModelError: It is no convolution, or one that this layer cannot follow.
@@ -240,12 +263,12 @@ class SparseConv2d(Sparse):
         """
         if not isinstance(layer, nn.Conv2d):
             raise ModelError(f"{cls.__name__}: expected a Conv2d, found {type(layer).__name__}")
-        found = cls(layer, kernel).to(layer.weight.device)
+        found = cls(layer, kernel, relu=relu).to(layer.weight.device)
         found.matrix.pack(found._as_matrix(layer.weight), None if keep is None else found._as_matrix(keep))
         return found.train_weights(train)
 
     def to_dense(self) -> nn.Conv2d:
-        """Returns the dense layer with the same weights."""
+        """Returns the dense layer with the same weights, without the ReLU."""
         weight, steps = self.weight, self.steps._asdict()
         dense = nn.Conv2d(
             self.in_channels,
@@ -268,12 +291,12 @@ class SparseConv2d(Sparse):
         return spread[group, :, group].reshape(self.out_channels, -1, *self.steps.kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the convolution of x (N, C_in, H, W), (N, C_out, H_out, W_out); N may be left out of both."""
+        """Returns the convolution of x (N, C_in, H, W), (N, C_out, H_out, W_out), or its ReLU; N may be left out."""
         check_images(x, self.in_channels, self.steps)
         matrix = self.matrix
         images = x if x.dim() == 4 else x[None]
         out = sparse_conv2d(
-            matrix.indptr, matrix.indices, matrix.values, images, self.out_channels, self.steps, self.bias
+            matrix.indptr, matrix.indices, matrix.values, images, self.out_channels, self.steps, self.bias, self.relu
         )
         return out if x.dim() == 4 else out[0]
 

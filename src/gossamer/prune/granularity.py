@@ -92,7 +92,7 @@ class SIMDBlocks(Granularity):
 
     name = "simd-blocks"
     regrows = True
-    rows: int = bounded(16, ge=1)  # 16 float32 fill one 512-bit register; the native kernel takes 16
+    rows: int = bounded(16, ge=1)  # 16 float32 fill one 512-bit register; the native kernels take 16 and 8
 
     def sizes(self, rows: int, columns: int) -> Tensor:
         """Returns `self.rows` or what the last block has, (B·C,), blocks in order."""

@@ -94,7 +94,7 @@ class _IntegerLinear(_Integer):
 class _IntegerConv2d(_Integer):
     def __init__(self, layer: CodedConv2d) -> None:
         super().__init__(layer)
-        self.steps = layer.steps
+        self.steps = layer.steps[1:]
         taps = self.codes.shape[2] * self.codes.shape[3]
         self.register_buffer("spread", torch.full((1, 1, *self.codes.shape[2:]), 1.0 / taps))
 
@@ -162,7 +162,7 @@ class _LevelsLinear(_Levels):
 class _LevelsConv2d(_Levels):
     def __init__(self, layer: CodedConv2d, weights: FewBitsWeights) -> None:
         super().__init__(layer, weights)
-        self.steps = layer.steps
+        self.steps = layer.steps[1:]
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns (N, outputs, H_out, W_out) for x (N, inputs, H, W)."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from gossamer.deploy.changes import replace_module
 from gossamer.deploy.export.integer import integer_layer
 from gossamer.nn import CodedConv2d, CodedLinear, CompactConv2d, CompactLinear, SparseConv2d, SparseLinear
+from gossamer.nn.packed import Packed
 
 _SIZES = {"in_features", "out_features", "in_channels", "out_channels"}
 
@@ -28,6 +29,8 @@ def standard_layers(model: nn.Module) -> nn.Module:
     for layer in list(model.modules()):
         new = _standard(layer)
         if new is not None:
+            if isinstance(layer, Packed) and layer.relu:
+                new = nn.Sequential(new, nn.ReLU())
             for name in _SIZES & vars(layer).keys():  # a network may ask its layers for them
                 setattr(new, name, getattr(layer, name))
             model = replace_module(model, layer, new)
