@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from gossamer.bench.case import Call
 
+HEIGHTS = {"csr": 1, "blocks8": 8, "blocks": 16}  # rows that share their columns
+
 
 def prune(layer: nn.Linear | nn.Conv2d, sparsity: float, kernel: str) -> None:
-    """Zeros weights at random; in blocks, 16 outputs share their zeros."""
+    """Zeros weights at random; in blocks, 16 or 8 outputs share their zeros."""
     weight = layer.weight
-    shared = 16 if kernel == "blocks" else 1
+    shared = HEIGHTS[kernel]
     kept = torch.rand(-(-weight.shape[0] // shared), *weight.shape[1:]) >= sparsity
     weight.data.mul_(kept.repeat_interleave(shared, 0)[: weight.shape[0]])
 
@@ -28,7 +30,7 @@ def product_flops(layer: nn.Linear, batch: int) -> float:
 def product_bytes(layer: nn.Linear, batch: int, kernel: str) -> float:
     """Returns the bytes of values, column numbers, input and output."""
     nonzeros = int(layer.weight.count_nonzero())
-    columns = nonzeros / (16 if kernel == "blocks" else 1)
+    columns = nonzeros / HEIGHTS[kernel]
     return 4.0 * (nonzeros + columns + batch * (layer.in_features + layer.out_features))
 
 
