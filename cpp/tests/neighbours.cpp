@@ -234,12 +234,10 @@ void attention(const Level<NeighbourKernels>& level, const Sparse& graph, Score 
 
   std::vector<std::int32_t> edge;
   const Sparse there = graph.transposed(edge);
-  std::vector<float> norms(spots), inner(spots);
-  for (std::int64_t i = 0; i < spots; ++i) {
-    norms[i] = totals[i] > 0.0f ? tops[i] + std::log(totals[i]) : 0.0f;
-    for (std::int64_t f = 0; f < features; ++f) inner[i] += flow[i * features + f] * wanted[i * features + f];
-  }
-  std::swap(scores.near, scores.far);
+  std::vector<float> norms(spots);
+  for (std::int64_t i = 0; i < spots; ++i) norms[i] = totals[i] > 0.0f ? tops[i] + std::log(totals[i]) : 0.0f;
+  scores.near = far.data();
+  scores.far = near.data();
   const auto found = same_for_all_threads<float>(back.size(), what, [&](std::vector<float>& out, int threads) {
     std::vector<float> near_grad(static_cast<std::size_t>(graph.columns * heads)), score_grad(weight.size());
     AttentionBack a{};
@@ -248,7 +246,7 @@ void attention(const Level<NeighbourKernels>& level, const Sparse& graph, Score 
     a.edge = edge.data();
     a.values = values.data();
     a.norms = norms.data();
-    a.inner = inner.data();
+    a.result = wanted.data();
     a.grad = flow.data();
     a.out = out.data();
     a.near_grad = form == Score::additive ? near_grad.data() : nullptr;
@@ -258,6 +256,42 @@ void attention(const Level<NeighbourKernels>& level, const Sparse& graph, Score 
     return level.table->attention_back(a, lent.get());
   });
   expect_close(found, back, what + ", gradient of the values");
+}
+
+// Scores of heads from features, and both their gradients.
+void head_dots(const Level<NeighbourKernels>& level, std::int64_t nodes, std::int64_t heads, std::int64_t features,
+               Random& random) {
+  const std::string what = std::string(level.name) + " dot products of heads, " + std::to_string(features) + " features";
+  const std::int64_t count = 2;
+  const auto x = random.numbers(nodes * heads * features), vectors = random.numbers(count * heads * features);
+  const auto grad = random.numbers(count * nodes * heads);
+  std::vector<float> dots(grad.size()), back(x.size() + vectors.size());
+  for (std::int64_t k = 0; k < count; ++k)
+    for (std::int64_t i = 0; i < nodes * heads; ++i)
+      for (std::int64_t f = 0; f < features; ++f) {
+        const std::int64_t vector = (k * heads + i % heads) * features + f, dot = k * nodes * heads + i;
+        dots[dot] += x[i * features + f] * vectors[vector];
+        back[i * features + f] += grad[dot] * vectors[vector];
+        back[x.size() + vector] += grad[dot] * x[i * features + f];
+      }
+  expect_close(same_for_all_threads<float>(dots.size(), what,
+                                           [&](std::vector<float>& out, int threads) {
+                                             level.table->head_dots({nodes, heads, features, count, x.data(),
+                                                                     vectors.data(), out.data(), threads});
+                                             return true;
+                                           }),
+               dots, what);
+  expect_close(same_for_all_threads<float>(back.size(), what,
+                                           [&](std::vector<float>& out, int threads) {
+                                             const HeadDotsBack job{nodes,      heads,    features,
+                                                                    count,      x.data(), vectors.data(),
+                                                                    grad.data(), out.data(), out.data() + x.size(),
+                                                                    threads};
+                                             const Lent lent(level.table->head_dots_back_scratch(job));
+                                             level.table->head_dots_back(job, lent.get());
+                                             return true;
+                                           }),
+               back, what + ", gradients", 1e-3f);
 }
 
 void leaky_sum(const Level<NeighbourKernels>& level, const Sparse& graph, std::int64_t heads, std::int64_t features,
@@ -310,6 +344,7 @@ void test_neighbours() {
         for (const auto& [heads, features] : std::vector<std::array<std::int64_t, 2>>{{1, 5}, {4, 16}, {3, 33}})
           attention(level, graph, form, heads, features, random);
       leaky_sum(level, graph, 2, 19, random);
+      for (const std::int64_t features : {1, 32, 37}) head_dots(level, rows, 4, features, random);
     }
   }
 }
