@@ -83,3 +83,12 @@ def test_timing_against_a_far_bound_ends_at_the_first_look():
         assert calls[-1] - calls[0] < 5.0
         assert (timing.median_ms <= bound) == (bound > 1.0)
     assert len(against(call, timing.median_ms, seconds=0.0).times_ms) >= 5, "no time left: what there is decides"
+
+
+def test_warm_calls_come_before_the_timed_one_of_the_same() -> None:
+    order: list[str] = []
+    times = interleaved(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=2, seconds=0.0, warm=1
+    )
+    assert "".join(order[-8:]) == "aabbaabb"
+    assert [len(timing.times_ms) for timing in times.values()] == [2, 2]

@@ -117,13 +117,17 @@ def _period_medians(times_ms: Sequence[float]) -> list[float]:
     return medians
 
 
-def interleaved(calls: dict[str, Callable[[], Any]], *, repeats: int = 100, seconds: float = 1.0) -> dict[str, Timing]:
+def interleaved(
+    calls: dict[str, Callable[[], Any]], *, repeats: int = 100, seconds: float = 1.0, warm: int = 0
+) -> dict[str, Timing]:
     """Times several calls in turns, so that what disturbs the machine disturbs all of them.
 
     Args:
         calls: What to time, by name; each is called 3 times before the clock starts.
         repeats: Most rounds, at least 1.
         seconds: No round begins after this long, but not before 5 rounds (or `repeats`, if fewer).
+        warm: Untimed calls of the same before each timed one, at least 0: what the others left of caches and of memory
+            then does not count.
 
     Returns:
         One `Timing` for each name. On a CUDA device each call is timed until the device is done.
@@ -139,6 +143,8 @@ def interleaved(calls: dict[str, Callable[[], Any]], *, repeats: int = 100, seco
         if done >= _FEWEST and time.perf_counter() > end:
             break
         for name, call in calls.items():
+            for _ in range(warm):
+                call()
             synchronize()
             start = time.perf_counter()
             call()

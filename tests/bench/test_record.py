@@ -68,11 +68,17 @@ def test_the_page_command_reads_what_was_stored(tmp_path: Path, capsys: pytest.C
     assert "- other: who knows" in page.read_text()
 
 
-def four_megabytes() -> object:
-    """Returns work that needs twice two million bytes more than its process had."""
-    return lambda: len(bytearray(b"x" * 2_000_000))
+def four_megabytes(held: str) -> object:
+    """Returns work that needs twice two million bytes more than its process had, and so many that were there."""
+
+    def work() -> int:
+        bytearray(b"x" * 2_000_000)
+        return int(held)
+
+    return work
 
 
-def test_peak_memory_is_that_of_the_work() -> None:
-    found = peak_bytes("tests.bench.test_record:four_megabytes")
-    assert found is None or 3_500_000 < found < 5_000_000
+def test_peak_memory_is_that_of_the_work_and_of_what_it_held() -> None:
+    for held in (0, 7_000_000):
+        found = peak_bytes("tests.bench.test_record:four_megabytes", str(held))
+        assert found is None or 3_500_000 < found - held < 5_000_000

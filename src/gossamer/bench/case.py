@@ -62,6 +62,7 @@ class Case:
         flops: Floating-point operations of ours, a multiply-add being two; None where another unit does the work.
         bytes: Bytes that the job has to read and write at least, each once.
         counts: The thread counts it is run on; None: all that were asked for.
+        training: It takes gradients; all others run without recording what they would need.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Case:
     flops: float | None = None
     bytes: float | None = None
     counts: tuple[int, ...] | None = None
+    training: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     peak_bytes("gossamer.bench.families.attention:one_call", "ours", "training")
 
-runs the named function with these words, which sets things up and returns what is to be measured. The C library is told
+runs the named function with these words, which sets things up and returns what is to be measured. If that returns a
+number, it is added: bytes that the work needs and that were there before it began. The C library is told
 to give freed arrays back at once: memory that it keeps for later is not what the work needs.
 """
 
@@ -52,8 +53,8 @@ def _main(setup: str, *words: str) -> None:
     work = getattr(importlib.import_module(module), name)(*words)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew from what is there
     before = _high_water()
-    work()
-    sys.stdout.write(f"{_high_water() - before}\n")
+    held = work() or 0
+    sys.stdout.write(f"{_high_water() - before + held}\n")
 
 
 if __name__ == "__main__":

@@ -130,12 +130,12 @@ def _rows(family: str, case: Case, limits: Limits, seconds: float) -> Iterator[R
             yield row
             continue
         ours = peer.ours or case.ours
-        with using_threads(limits.threads):
+        with using_threads(limits.threads), torch.set_grad_enabled(case.training):
             theirs = peer.call if peer.threads is None else _on(peer.threads, peer.call)
             if peer.tolerance is not None:
                 _agree(f"{family}, {case.name}: {peer.name}", ours(), theirs(), peer.tolerance)
             calls = {"ours": ours, "peer": theirs}
-            times = interleaved(calls, repeats=10_000, seconds=seconds)
+            times = interleaved(calls, repeats=10_000, seconds=seconds, warm=1)
         yield _timed(row, times["ours"], times["peer"])
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gossamer.bench.case import Call, Case, Patience, Peer
 from gossamer.bench.families.graphs import WIDTH, graph, named
-from gossamer.bench.families.layers import inference, torch_csr
+from gossamer.bench.families.layers import torch_csr
 from gossamer.graph import Graph
 from gossamer.kernels import gatherable, maximum, propagate, quantize_rows
 
@@ -60,13 +60,13 @@ def cases(patience: Patience) -> Iterator[Case]:
     def bar(value: float) -> float | None:
         return value if patience.full else None
 
-    float32 = inference(ours, x)
+    float32 = partial(ours, x)
     yield Case(
         f"normalised sum, {size}, {WIDTH} wide",
         float32,
         (
-            Peer("torch.sparse CSR", inference(torch.mm, sparse, x), bar(2.4)),
-            Peer("PyG", inference(conv, x, edges, values), bar(15.0)),
+            Peer("torch.sparse CSR", partial(torch.mm, sparse, x), bar(2.4)),
+            Peer("PyG", partial(conv, x, edges, values), bar(15.0)),
             _reader(net, x, bar(1 / 1.6)),
             Peer("ours on one thread", float32, bar(1.7), threads=1),
         ),
@@ -82,6 +82,7 @@ def cases(patience: Patience) -> Iterator[Case]:
             Peer("torch.sparse CSR", _step(lambda x: sparse @ x, theirs, flow), bar(2.4)),
             Peer("PyG", _step(lambda x: conv(x, edges, values), its, flow), bar(15.0)),
         ),
+        training=True,
         flops=4.0 * net.num_edges * WIDTH,
         bytes=2 * moved,
     )
@@ -89,20 +90,20 @@ def cases(patience: Patience) -> Iterator[Case]:
     small, factor = quantize_rows(x)
     yield Case(
         f"normalised sum, {size}, {WIDTH} wide, bfloat16",
-        inference(ours, narrow),
+        partial(ours, narrow),
         (Peer("ours in float32", float32, bar(1.6), tolerance=None),),
         bytes=moved / 2,
     )
     yield Case(
         f"normalised sum, {size}, {WIDTH} wide, int8",
-        inference(partial(propagate, *place, small, source=factor, target=scale)),
+        partial(propagate, *place, small, source=factor, target=scale),
         (Peer("ours in float32", float32, bar(2.2), tolerance=None),),
         bytes=5.0 * x.numel() + 4.0 * net.num_edges,
     )
     yield Case(
         f"maximum, {size}, {WIDTH} wide",
-        inference(maximum, *place, x),
-        (Peer("PyG", inference(highest, x, edges)),),
+        partial(maximum, *place, x),
+        (Peer("PyG", partial(highest, x, edges)),),
         bytes=moved,
     )
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from gossamer.bench.case import FULL, Amount, Call, Case, Patience, Peer
 from gossamer.bench.families.graphs import WIDTH, graph, named
-from gossamer.bench.families.layers import inference
 from gossamer.bench.memory import peak_bytes
 from gossamer.graph import Graph
 from gossamer.nn.pyg import adopt
@@ -31,8 +30,8 @@ def cases(patience: Patience) -> Iterator[Case | Amount]:
         name = f"{kind}, {_HEADS} x {_HEAD}, {named(net)}"
         yield Case(
             name,
-            inference(ours, x, edges),
-            (Peer("PyG", inference(layer, x, edges), bar),),
+            partial(ours, x, edges),
+            (Peer("PyG", partial(layer, x, edges), bar),),
             flops=2.0 * x.numel() * _HEADS * _HEAD,
             bytes=4.0 * (2 * x.numel() + net.num_edges),
         )
@@ -42,6 +41,7 @@ def cases(patience: Patience) -> Iterator[Case | Amount]:
             f"{name}, forward and backward",
             _step(ours, x, edges),
             (Peer("PyG", _step(layer, x, edges), bar),),
+            training=True,
         )
     if patience.full:
         for mode in ("forward", "forward and backward"):

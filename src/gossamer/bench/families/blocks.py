@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
 from gossamer.bench.case import Case, Patience, Peer
-from gossamer.bench.families.layers import HEIGHTS, inference, product_flops, prune
+from gossamer.bench.families.layers import HEIGHTS, product_flops, prune
 from gossamer.bench.families.products import products
 from gossamer.nn import SparseLinear
 
@@ -32,7 +33,7 @@ def _variants(side: int = 1024, batch: int = 256) -> Iterator[Case]:
         x = torch.randn(batch, side)
         name = f"{side}x{side}, 90% zeros, batch {batch}, {HEIGHTS[kernel]} rows"
         if kernel == "blocks8":
-            peers = (Peer("dense", inference(dense, x)),)
-            yield Case(name, inference(wide, x), peers, flops=product_flops(dense, batch))
-        peers = (Peer("ours in float32", inference(wide, x), tolerance=None),)
-        yield Case(f"{name}, bfloat16", inference(narrow, x.bfloat16()), peers, flops=product_flops(dense, batch))
+            peers = (Peer("dense", partial(dense, x)),)
+            yield Case(name, partial(wide, x), peers, flops=product_flops(dense, batch))
+        peers = (Peer("ours in float32", partial(wide, x), tolerance=None),)
+        yield Case(f"{name}, bfloat16", partial(narrow, x.bfloat16()), peers, flops=product_flops(dense, batch))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
 from gossamer.bench.case import Case, Patience, Peer
-from gossamer.bench.families.layers import inference, prune
+from gossamer.bench.families.layers import prune
 from gossamer.deploy import accelerate
 from gossamer.models import build
 from gossamer.nn import SparseConv2d
@@ -25,8 +26,8 @@ def cases(patience: Patience) -> Iterator[Case]:
             nonzeros = int(dense.weight.count_nonzero())
             yield Case(
                 f"128 to 128, 3x3, 28x28, {sparsity:.0%} zeros, batch {images}",
-                inference(sparse, x),
-                (Peer("dense", inference(dense, x), bar),),
+                partial(sparse, x),
+                (Peer("dense", partial(dense, x), bar),),
                 flops=2.0 * nonzeros * images * 28 * 28,
                 bytes=4.0 * (nonzeros + 2 * x.numel()),
             )
@@ -43,9 +44,9 @@ def _network() -> Iterator[Case]:
     theirs = torch.compile(dense)
     for images, bar in ((32, 2.5), (1, 1.5)):
         x = torch.randn(images, 3, 32, 32)
-        ours = torch.compile(accelerate(dense, (x,)).model)
+        ours = torch.compile(accelerate(dense, (x,), threads=1).model)
         yield Case(
             f"ResNet-20, 32x32, 90% zeros, batch {images}, both compiled",
-            inference(ours, x),
-            (Peer("dense", inference(theirs, x), bar),),
+            partial(ours, x),
+            (Peer("dense", partial(theirs, x), bar),),
         )

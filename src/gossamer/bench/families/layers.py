@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from gossamer.bench.case import Call
 
 HEIGHTS = {"csr": 1, "blocks8": 8, "blocks": 16}  # rows that share their columns
 
@@ -39,13 +35,3 @@ def torch_csr(indptr: Tensor, indices: Tensor, values: Tensor, columns: int) -> 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")
         return torch.sparse_csr_tensor(indptr, indices.long(), values, (len(indptr) - 1, columns))
-
-
-def inference(function: Callable[..., Any], *arguments: Any) -> Call:
-    """Returns a call of `function` with these arguments, as it runs for prediction."""
-
-    def run() -> object:
-        with torch.inference_mode():
-            return function(*arguments)
-
-    return run

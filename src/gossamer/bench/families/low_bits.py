@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gossamer.bench.case import Case, Patience, Peer
-from gossamer.bench.families.layers import inference
 from gossamer.kernels import low_bits
 from gossamer.nn import BinaryWeights, CodedConv2d, FewBitsWeights, Int8Weights, TernaryWeights
 from gossamer.nn.coded import CodedWeights
@@ -32,10 +31,10 @@ def _square(patience: Patience, size: int = 1024) -> Iterator[Case]:
     x_bytes, w_bytes = ((4 * m).clamp(-127, 127).to(torch.int8) for m in (x, weight))
 
     def peers(float32: float | None = None, int8: float | None = None, *, exact: bool = False) -> tuple[Peer, ...]:
-        dense = Peer("float32 torch.mm", inference(torch.mm, x, weight.T), float32, tolerance=None, note=_VNNI)
+        dense = Peer("float32 torch.mm", partial(torch.mm, x, weight.T), float32, tolerance=None, note=_VNNI)
         integers = Peer(
             "int8 torch._int_mm",
-            inference(torch._int_mm, x_bytes, w_bytes.T),
+            partial(torch._int_mm, x_bytes, w_bytes.T),
             int8,
             tolerance=0.0 if exact else None,
             note=_VNNI,
@@ -43,13 +42,13 @@ def _square(patience: Patience, size: int = 1024) -> Iterator[Case]:
         return dense, integers
 
     signs, sign_panels = low_bits.pack_signs(x)[0], low_bits.to_panels(low_bits.pack_signs(weight)[0])
-    binary = inference(low_bits.binary_matmul, signs, sign_panels, size, size)
+    binary = partial(low_bits.binary_matmul, signs, sign_panels, size, size)
     yield Case(f"binary {size} cubed", binary, peers(10.0, 3.0))
     pairs, pair_panels = low_bits.pack_ternary(x, 0.5)[0], low_bits.to_panels(low_bits.pack_ternary(weight, 0.5)[0])
-    ternary = inference(low_bits.ternary_matmul, pairs, pair_panels, size, size)
+    ternary = partial(low_bits.ternary_matmul, pairs, pair_panels, size, size)
     yield Case(f"ternary {size} cubed", ternary, peers(5.0))
     words, panels = low_bits.pack_bytes(x_bytes), low_bits.to_panels(low_bits.pack_bytes(w_bytes))
-    int8 = inference(low_bits.int8_matmul, words, panels, size, size)
+    int8 = partial(low_bits.int8_matmul, words, panels, size, size)
     yield Case(f"int8 {size} cubed", int8, peers(2.5, exact=True))
     if not patience.full:
         return
@@ -62,8 +61,8 @@ def _square(patience: Patience, size: int = 1024) -> Iterator[Case]:
         rows, scale = low_bits.pack_int8(x)
         return low_bits.int8_linear(rows, panels, size, ones, x_scale=scale)
 
-    yield Case(f"binary {size} cubed, packing the input", inference(packed_binary), peers())
-    yield Case(f"int8 {size} cubed, packing the input", inference(packed_int8), peers())
+    yield Case(f"binary {size} cubed, packing the input", packed_binary, peers())
+    yield Case(f"int8 {size} cubed, packing the input", packed_int8, peers())
 
 
 def _few_bits(patience: Patience, size: int = 4096) -> Iterator[Case]:
@@ -77,12 +76,12 @@ def _few_bits(patience: Patience, size: int = 4096) -> Iterator[Case]:
             x = torch.randn(batch, size)
             words, scale = low_bits.pack_int8(x)
             bar = 3.0 if bits == 2 and batch == 1 else None
-            dense = inference(F.linear, x, weight)
+            dense = partial(F.linear, x, weight)
             name = f"{bits}-bit weights {size}x{size}, groups of 128, batch {batch}"
             moved = size * size * (bits / 8 + 4 / 128) + 4.0 * batch * 2 * size
             yield Case(
                 f"{name}, float32",
-                inference(low_bits.few_bits_linear, x, packed),
+                partial(low_bits.few_bits_linear, x, packed),
                 (Peer("float32 linear", dense, bar, tolerance=None),),
                 flops=2.0 * size * size * batch,
                 bytes=moved,
@@ -90,7 +89,7 @@ def _few_bits(patience: Patience, size: int = 4096) -> Iterator[Case]:
             zero = (1 << bits) // 2
             yield Case(
                 f"{name}, int8",
-                inference(partial(low_bits.few_bits_int8_linear, words, packed, zero=zero, x_scale=scale)),
+                partial(low_bits.few_bits_int8_linear, words, packed, zero=zero, x_scale=scale),
                 (Peer("float32 linear", dense, tolerance=None),),
                 bytes=moved,
             )
@@ -111,6 +110,6 @@ def _convolutions() -> Iterator[Case]:
             coded = CodedConv2d.from_dense(layer, code)
             yield Case(
                 f"{kind} 3x3 convolution, {channels} channels, {side}x{side}, batch {batch}",
-                inference(coded, x),
-                (Peer("float32 conv2d", inference(layer, x), tolerance=None),),
+                partial(coded, x),
+                (Peer("float32 conv2d", partial(layer, x), tolerance=None),),
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from gossamer.bench.case import Call, Case, Patience, Peer
-from gossamer.bench.families.layers import inference, product_bytes, product_flops, prune, torch_csr
+from gossamer.bench.families.layers import product_bytes, product_flops, prune, torch_csr
 from gossamer.nn import SparseLinear
 
 Bars = Mapping[tuple[float, bool], float]  # (sparsity, whether the batch is large) -> times as fast as dense
@@ -43,14 +44,14 @@ def products(
                 bar = bars.get((sparsity, batch == large))
                 if batch == 64:
                     bar = None
-                peers = [Peer("dense", inference(dense, x), bar)]
+                peers = [Peer("dense", partial(dense, x), bar)]
                 if kernel == "csr":
                     peers.append(
                         Peer("torch.sparse CSR", _torch_sparse(dense, x), sparse_bar if sparsity >= 0.7 else None)
                     )
                 yield Case(
                     f"{rows}x{columns}, {sparsity:.0%} zeros, batch {batch}",
-                    inference(sparse, x),
+                    partial(sparse, x),
                     tuple(peers),
                     flops=product_flops(dense, batch),
                     bytes=product_bytes(dense, batch, kernel),
@@ -61,4 +62,4 @@ def _torch_sparse(dense: nn.Linear, x: Tensor) -> Call:
     kept = dense.weight != 0
     indptr = torch.cat([torch.zeros(1, dtype=torch.int64), kept.sum(1).cumsum(0)])
     weight, bias = torch_csr(indptr, kept.nonzero()[:, 1], dense.weight[kept], dense.in_features), dense.bias
-    return inference(lambda: (weight @ x.T).T + bias)
+    return lambda: (weight @ x.T).T + bias

@@ -27,6 +27,7 @@ def cases(patience: Patience) -> Iterator[Case | Amount]:
             f"step of {_SIDE}x{_SIDE}, 90% zeros, batch {_BATCH}, {kernel}",
             _step(sparse),
             (Peer("dense", _step(dense), bar, tolerance=None),),
+            training=True,
             flops=3 * 2.0 * _DENSITY * _SIDE**2 * _BATCH,
         )
         if patience.full:
@@ -52,12 +53,14 @@ def _step(layer: nn.Module) -> Call:
 
 
 def two_steps(kind: str) -> Call:
-    """Returns two steps of momentum on a new layer, with one example so that weights are what takes memory."""
+    """Returns two steps of momentum with one example, so that weights, gradients and momentum are what takes memory."""
     torch.manual_seed(0)
     _train(_layer(kind, 64), 64)  # what the first call of everything needs is there before
+    layer = _layer(kind, _WIDE)
 
-    def run() -> None:
-        _train(_layer(kind, _WIDE), _WIDE)
+    def run() -> int:
+        _train(layer, _WIDE)
+        return sum(held.nbytes for held in (*layer.parameters(), *layer.buffers()))
 
     return run
 
