@@ -30,7 +30,7 @@ from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
 from gossamer.prune.growth import ByGradient, Growth
 from gossamer.prune.masks import Masks, choose
-from gossamer.prune.scores import Magnitude, Random, Score, observe_batches
+from gossamer.prune.scores import Magnitude, Random, Score
 from gossamer.prune.selection import GONE, Groups, select, top
 from gossamer.prune.weights import PrunableWeight, prunable_weights
 from gossamer.settings import bounded
@@ -51,7 +51,7 @@ class DropAndGrow(Method):
     first: float = bounded(0.5, gt=0.0, le=1.0)  # ζ_0: fraction of the weights moved at the beginning
     last: float = bounded(0.005, ge=0.0, le=1.0)  # ζ_end: at the end
     every: int = bounded(50, ge=1)  # ΔT: training steps between updates
-    until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL's authors take 0.75
+    until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL: 0.75; 0 = none moves
     allocation: Allocation = field(default_factory=ErdosRenyiKernel)
     granularity: Granularity = field(default_factory=SingleWeights)
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
@@ -65,6 +65,11 @@ class DropAndGrow(Method):
             raise SettingError(
                 f"drop-and-grow: granularity is {self.granularity.name!r}, which cannot grow back from zero; "
                 "use 'single-weights' or 'simd-blocks'"
+            )
+        if not self.drop.local:
+            raise SettingError(
+                f"drop-and-grow: drop is {self.drop.name!r}, which looks at more than a weight and its gradient; "
+                "use 'magnitude', 'signed-rank', 'gradient', 'taylor' or 'random'"
             )
         if self.last > self.first:
             raise SettingError(
@@ -104,7 +109,7 @@ class SparseTraining(Compression):
         self._dense: dict[str, Tensor] = {}  # gradients of all weights, or their running sums
         self._share = ForwardShare.count(model, task.example(), self._masks)
 
-        observed = observe_batches(method.initial, model, task, weights, batches=method.batches)
+        observed = method.initial.gather(model, task, weights, batches=method.batches)
         scores = {
             weight.name: method.initial.score(weight.weight, observed.get(weight.name), self._generator)
             for weight in weights
@@ -161,7 +166,7 @@ class SparseTraining(Compression):
 
     def notes(self) -> tuple[str, ...]:
         """Says so where training is too short for a single update, so that no weight ever moved."""
-        if self._last_update or not self._steps:
+        if self._last_update or not self._steps or not self._method.until:
             return ()
         every, until = self._method.every, self._method.until
         share = f", {until:.0%} of which may be followed by one" if until < 1.0 else ""
