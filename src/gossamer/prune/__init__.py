@@ -37,6 +37,7 @@ from gossamer.prune.scores import Taylor as Taylor
 from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
 from gossamer.prune.synflow import SynFlow as SynFlow
+from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "Snip",
     "SynFlow",
     "Taylor",
+    "TopKAST",
     "Travel",
     "Uniform",
     "Untried",
