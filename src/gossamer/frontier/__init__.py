@@ -3,10 +3,25 @@
 from gossamer.frontier.advice import Advice as Advice
 from gossamer.frontier.axes import AXES as AXES
 from gossamer.frontier.axes import Axis as Axis
+from gossamer.frontier.efficiency import halvings_per_nonzero as halvings_per_nonzero
+from gossamer.frontier.efficiency import per_nonzero as per_nonzero
+from gossamer.frontier.efficiency import per_stored_word as per_stored_word
 from gossamer.frontier.frontier import Frontier as Frontier
 from gossamer.frontier.points import Point as Point
 from gossamer.frontier.statistics import Estimate as Estimate
 from gossamer.frontier.statistics import difference as difference
 from gossamer.frontier.tables import Table as Table
 
-__all__ = ["AXES", "Advice", "Axis", "Estimate", "Frontier", "Point", "Table", "difference"]
+__all__ = [
+    "AXES",
+    "Advice",
+    "Axis",
+    "Estimate",
+    "Frontier",
+    "Point",
+    "Table",
+    "difference",
+    "halvings_per_nonzero",
+    "per_nonzero",
+    "per_stored_word",
+]

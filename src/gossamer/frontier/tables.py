@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gossamer.errors import MissingExtraError, SettingError, unknown
 from gossamer.files import write_text
 from gossamer.frontier.axes import SAMPLED
+from gossamer.frontier.efficiency import per_nonzero
 
 if TYPE_CHECKING:
     import pandas
@@ -95,12 +96,17 @@ def _points(frontier: Frontier) -> Table:
     metric = frontier.metric
     front = {id(point) for point in (frontier.pareto("bytes") if frontier.points() else [])}
     costs = [name for name in _COSTS if any(name in point.costs for point in frontier.points())]
-    figures = [f"validation_{metric}", f"test_{metric}", *costs]
-    sampled = {*figures[:2], *SAMPLED}
+    efficiency = [f"{metric}_per_million_nonzeros"] if frontier.higher_is_better and "nonzeros" in costs else []
+    figures = [f"validation_{metric}", f"test_{metric}", *efficiency, *costs]
+    sampled = {*figures[:2], *efficiency, *SAMPLED}
     names = [name + end for name in figures for end in (("", "_ci95") if name in sampled else ("",))]
     rows = []
     for point in frontier.points():
-        known: list[Estimate | None] = [point.val, point.test, *(point.costs.get(name) for name in costs)]
+        known: list[Estimate | None] = [
+            *(point.val, point.test),
+            *(per_nonzero(point) for _ in efficiency),
+            *(point.costs.get(name) for name in costs),
+        ]
         values: list[float | None] = []
         for name, figure in zip(figures, known, strict=True):
             values.append(figure.mean if figure else None)

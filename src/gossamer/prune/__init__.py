@@ -5,18 +5,25 @@ from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
+from gossamer.prune.fisher import Fisher as Fisher
+from gossamer.prune.fisher import SecondOrder as SecondOrder
 from gossamer.prune.granularity import NM as NM
 from gossamer.prune.granularity import Filters as Filters
 from gossamer.prune.granularity import Granularity as Granularity
 from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
 from gossamer.prune.granularity import SingleWeights as SingleWeights
+from gossamer.prune.grasp import Grasp as Grasp
 from gossamer.prune.growth import AtRandom as AtRandom
 from gossamer.prune.growth import ByGradient as ByGradient
 from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
 from gossamer.prune.hard_masks import HardMasks as HardMasks
+from gossamer.prune.lamp import Lamp as Lamp
+from gossamer.prune.movement import Movement as Movement
+from gossamer.prune.movement import Travel as Travel
 from gossamer.prune.n_m import NMPattern as NMPattern
+from gossamer.prune.obs import BlockFisher as BlockFisher
 from gossamer.prune.schedules import Cubic as Cubic
 from gossamer.prune.schedules import Iterative as Iterative
 from gossamer.prune.schedules import OneShot as OneShot
@@ -27,33 +34,50 @@ from gossamer.prune.scores import Random as Random
 from gossamer.prune.scores import Score as Score
 from gossamer.prune.scores import SignedRank as SignedRank
 from gossamer.prune.scores import Taylor as Taylor
+from gossamer.prune.snip import Snip as Snip
+from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
+from gossamer.prune.synflow import SynFlow as SynFlow
+from gossamer.prune.top_kast import TopKAST as TopKAST
+from gossamer.prune.wanda import Wanda as Wanda
 
 __all__ = [
     "NM",
     "Allocation",
     "AtRandom",
+    "BlockFisher",
     "ByGradient",
     "ByMomentum",
     "Cubic",
     "DropAndGrow",
     "ErdosRenyiKernel",
     "Filters",
+    "Fisher",
     "Global",
     "Gradient",
     "Granularity",
+    "Grasp",
     "Growth",
     "HardMasks",
     "Iterative",
+    "Lamp",
+    "LayerOutput",
     "Magnitude",
+    "Movement",
     "NMPattern",
     "OneShot",
     "Random",
     "SIMDBlocks",
     "Schedule",
     "Score",
+    "SecondOrder",
     "SignedRank",
     "SingleWeights",
+    "Snip",
+    "SynFlow",
     "Taylor",
+    "TopKAST",
+    "Travel",
     "Uniform",
     "Untried",
+    "Wanda",
 ]

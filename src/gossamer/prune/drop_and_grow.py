@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,11 @@ from gossamer.compression.method import Compression, Method
 from gossamer.errors import SettingError
 from gossamer.prune.allocation import Allocation, ErdosRenyiKernel
 from gossamer.prune.forward_share import ForwardShare
-from gossamer.prune.granularity import Granularity, SingleWeights
-from gossamer.prune.growth import ByGradient, Growth
+from gossamer.prune.granularity import Granularity, SIMDBlocks, SingleWeights
+from gossamer.prune.growth import AtRandom, ByGradient, Growth
 from gossamer.prune.masks import Masks, choose
-from gossamer.prune.scores import Magnitude, Random, Score, observe_batches
+from gossamer.prune.moves import Moves
+from gossamer.prune.scores import Magnitude, Random, Score
 from gossamer.prune.selection import GONE, Groups, select, top
 from gossamer.prune.weights import PrunableWeight, prunable_weights
 from gossamer.settings import bounded
@@ -51,12 +52,13 @@ class DropAndGrow(Method):
     first: float = bounded(0.5, gt=0.0, le=1.0)  # ζ_0: fraction of the weights moved at the beginning
     last: float = bounded(0.005, ge=0.0, le=1.0)  # ζ_end: at the end
     every: int = bounded(50, ge=1)  # ΔT: training steps between updates
-    until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL's authors take 0.75
+    until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL: 0.75; 0 = none moves
     allocation: Allocation = field(default_factory=ErdosRenyiKernel)
     granularity: Granularity = field(default_factory=SingleWeights)
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
     batches: int = bounded(8, ge=1)  # training batches over which `initial` averages gradients, where it needs them
+    backend: Literal["masked", "stored"] = "masked"  # "stored": layers that hold, train and multiply nonzeros only
 
     def __post_init__(self) -> None:
         """Checks that groups can come back, and that ζ falls, as well as the ranges."""
@@ -66,19 +68,52 @@ class DropAndGrow(Method):
                 f"drop-and-grow: granularity is {self.granularity.name!r}, which cannot grow back from zero; "
                 "use 'single-weights' or 'simd-blocks'"
             )
+        if not self.drop.local:
+            raise SettingError(
+                f"drop-and-grow: drop is {self.drop.name!r}, which looks at more than a weight and its gradient; "
+                "use 'magnitude', 'signed-rank', 'gradient', 'taylor' or 'random'"
+            )
+        if self.backend == "stored":
+            self._check_stored()
         if self.last > self.first:
             raise SettingError(
                 f"drop-and-grow: first is {self.first:g} and last is {self.last:g}; expected last <= first"
             )
 
-    def start(self, model: nn.Module, task: Task, *, epochs: int) -> SparseTraining:
-        """Begins: masks the weights the model has, at full sparsity.
+    def start(self, model: nn.Module, task: Task, *, epochs: int) -> Compression:
+        """Begins: masks the weights the model has, at full sparsity, or stores those that stay.
 
         Raises:
-            ModelError: The model has no prunable weight, or a pattern matches none.
+            ModelError: The model has no prunable weight, a pattern matches none, or a layer cannot be stored.
         """
         weights = prunable_weights(model, self.layers, self.exclude)
-        return SparseTraining(self, model, task, weights, epochs=epochs)
+        masked = SparseTraining(self, model, task, weights, epochs=epochs)
+        if self.backend == "masked":
+            return masked
+        from gossamer.prune.stored import StoredTraining
+
+        return StoredTraining(self, masked, task)
+
+    def _check_stored(self) -> None:
+        if not isinstance(self.drop, Magnitude) or self.drop.power != 1.0:
+            raise SettingError(
+                f"drop-and-grow: backend 'stored' drops by 'magnitude' of power 1, not by {self.drop.name!r}; "
+                "change drop, or use backend 'masked'"
+            )
+        if not isinstance(self.grow, ByGradient | AtRandom):
+            raise SettingError(
+                f"drop-and-grow: backend 'stored' grows 'by-gradient' or 'at-random', not {self.grow.name!r}; "
+                "change grow, or use backend 'masked'"
+            )
+        if isinstance(self.granularity, SIMDBlocks) and self.granularity.rows != 16:
+            raise SettingError(
+                f"simd-blocks: rows is {self.granularity.rows}; backend 'stored' has blocks of 16 rows, "
+                "so set rows to 16, or use backend 'masked'"
+            )
+
+    def moves(self, steps: int) -> Moves:
+        """Returns when weights move in a training of so many steps, and how many."""
+        return Moves(steps, self.every, self.until, self.first, self.last)
 
 
 class SparseTraining(Compression):
@@ -96,15 +131,13 @@ class SparseTraining(Compression):
         super().__init__(model, epochs=epochs)
         self._method = method
         self._masks = Masks(weights)
-        self._steps = epochs * task.steps()
-        updating = max(min(math.floor(method.until * self._steps), self._steps - 1), 0)
-        self._last_update = updating // method.every * method.every
+        self._moves = method.moves(epochs * task.steps())
         self._step = 0
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._dense: dict[str, Tensor] = {}  # gradients of all weights, or their running sums
         self._share = ForwardShare.count(model, task.example(), self._masks)
 
-        observed = observe_batches(method.initial, model, task, weights, batches=method.batches)
+        observed = method.initial.gather(model, task, weights, batches=method.batches)
         scores = {
             weight.name: method.initial.score(weight.weight, observed.get(weight.name), self._generator)
             for weight in weights
@@ -127,13 +160,23 @@ class SparseTraining(Compression):
         """Parameter name to mask, bool, True = keep."""
         return dict(self._masks.keep)
 
+    @property
+    def weights(self) -> tuple[PrunableWeight, ...]:
+        """What is trained sparsely."""
+        return self._masks.weights
+
+    @property
+    def share(self) -> float:
+        """What a forward pass costs, over that of the dense network; it never changes."""
+        return self._share.of(self._masks)
+
     def after_backward(self) -> None:
         """Remembers the dense gradients if they will be needed, then masks them."""
         method = self._method
         upcoming = self._step + 1
         at_updates = method.grow.dense_gradient == "at updates" or method.drop.needs_gradient
-        always = method.grow.dense_gradient == "always" and upcoming <= self._last_update
-        if always or (at_updates and self._updates_at(upcoming)):
+        always = method.grow.dense_gradient == "always" and upcoming <= self._moves.final
+        if always or (at_updates and self._moves.at(upcoming)):
             for weight in self._masks.weights:
                 gradient = weight.weight.grad
                 if gradient is not None:
@@ -145,13 +188,13 @@ class SparseTraining(Compression):
         """Masks the weights; every ΔT steps drops and grows."""
         self._step += 1
         self._masks.apply_to_weights()
-        if self._updates_at(self._step):
+        if self._moves.at(self._step):
             self._update(optimizer)
 
     def training_cost(self) -> float:
         """Returns the mean cost of a step, by the rule of the growth; 3·f_S / f_D once updates are over."""
         share = self._share.of(self._masks)
-        if self._step >= self._last_update:
+        if self._step >= self._moves.final:
             return 3.0 * share
         return self._method.grow.step_cost(share, self._method.every)
 
@@ -160,15 +203,8 @@ class SparseTraining(Compression):
         return self._masks.nonzeros()
 
     def notes(self) -> tuple[str, ...]:
-        """Says so where training is too short for a single update, so that no weight ever moved."""
-        if self._last_update or not self._steps:
-            return ()
-        every, until = self._method.every, self._method.until
-        share = f", {until:.0%} of which may be followed by one" if until < 1.0 else ""
-        return (
-            f"No weight was moved: updates come every {every} steps, and training has {self._steps}{share}. "
-            f"Set 'every' to {max(self._steps // 10, 1)}, or train for more epochs.",
-        )
+        """Says so where no weight ever moved."""
+        return self._moves.remark()
 
     def layer_report(self) -> list[dict[str, Any]]:
         """Returns one record a prunable weight: name, kind, shape, parameters, nonzeros, sparsity."""
@@ -201,12 +237,7 @@ class SparseTraining(Compression):
 
     def fraction(self, step: int) -> float:
         """Returns ζ: the fraction of the weights that an update at this step moves."""
-        method = self._method
-        over = min(step / max(method.until * self._steps, 1.0), 1.0)
-        return method.last + (method.first - method.last) * (1.0 + math.cos(math.pi * over)) / 2.0
-
-    def _updates_at(self, step: int) -> bool:
-        return step % self._method.every == 0 and step <= self._last_update
+        return self._moves.fraction(step)
 
     def _update(self, optimizer: Optimizer | None) -> None:
         """Drops, then grows, in every layer; what is grown starts at zero with zero momentum."""

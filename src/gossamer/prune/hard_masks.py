@@ -21,7 +21,7 @@ from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
 from gossamer.prune.masks import Masks, choose
 from gossamer.prune.schedules import OneShot, Schedule
-from gossamer.prune.scores import Magnitude, Score, observe_batches
+from gossamer.prune.scores import Magnitude, Score
 from gossamer.prune.weights import last_called, prunable_weights
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
@@ -41,7 +41,8 @@ class HardMasks(Method):
     schedule: Schedule = field(default_factory=OneShot)
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
-    batches: int = bounded(8, ge=1)  # training batches over which a score averages gradients, where it needs them
+    batches: int = bounded(8, ge=1)  # training batches that a score looks at, where it needs any
+    passes: int = bounded(1, ge=1)  # scorings a pruning, each of which removes the same fraction of what is left
 
     def __post_init__(self) -> None:
         """Checks that the choices fit together as well as the ranges."""
@@ -80,7 +81,8 @@ class MaskedTraining(Compression):
         self._snapshot: dict[str, Tensor] = {}
         self._step = 0
         self._done = 0  # events of the plan that are over
-        self._extra = 0.0  # cost of gathering gradients for the last pruning, in dense forward passes
+        self._extra = 0.0  # cost of what the last pruning looked at, in dense forward passes
+        self._followed: dict[str, Tensor] = {}  # what the score remembers of the training so far
         self._share = ForwardShare.count(model, task.example(), masks)
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._act(None)
@@ -96,7 +98,14 @@ class MaskedTraining(Compression):
         return self._done == len(self._plan)
 
     def after_backward(self) -> None:
-        """Masks the gradients."""
+        """Shows the gradients to a score that follows training, then masks them."""
+        score = self._method.score
+        if score.follows_training and not self.settled:
+            for weight in self._masks.weights:
+                value, gradient = weight.weight.detach(), weight.weight.grad
+                self._followed[weight.name] = score.follow(
+                    self._followed.get(weight.name), value, torch.zeros_like(value) if gradient is None else gradient
+                )
         self._masks.apply_to_gradients()
 
     def after_step(self, optimizer: Optimizer | None = None) -> None:
@@ -133,6 +142,7 @@ class MaskedTraining(Compression):
             "done": self._done,
             "masks": dict(self._masks.keep),
             "snapshot": dict(self._snapshot),
+            "followed": dict(self._followed),
             "generator": self._generator.get_state(),
         }
 
@@ -142,6 +152,7 @@ class MaskedTraining(Compression):
         self._masks.clear()
         self._masks.replace(state["masks"])
         self._snapshot = dict(state["snapshot"])
+        self._followed = dict(state["followed"])
         self._generator.set_state(state["generator"])
 
     def _act(self, optimizer: Optimizer | None) -> None:
@@ -158,16 +169,36 @@ class MaskedTraining(Compression):
             self._done += 1
 
     def _prune(self, sparsity: float) -> None:
+        """Scores and removes, in as many passes as the method has."""
         method, masks = self._method, self._masks
-        observed = observe_batches(method.score, self.model, self._task, masks.weights, batches=method.batches)
+        size = sum(weight.weight.numel() for weight in masks.weights)
+        density = sum(masks.nonzeros().values()) / size
+        for i in range(1, method.passes + 1):
+            done = i / method.passes
+            now = sparsity if i == method.passes else 1.0 - density ** (1.0 - done) * (1.0 - sparsity) ** done
+            self._remove(now)
+
+    def _remove(self, sparsity: float) -> None:
+        """Removes the lowest scores, up to a sparsity; what stays may be changed to make up for it."""
+        method, masks = self._method, self._masks
+        observed: dict[str, Tensor] = self._followed
+        if not observed:
+            observed = method.score.gather(self.model, self._task, masks.weights, batches=method.batches)
+            self._extra += method.score.cost(min(method.batches, self._task.steps()))
         scores = {
             weight.name: method.score.score(weight.weight, observed.get(weight.name), self._generator)
             for weight in masks.weights
         }
-        if method.score.needs_gradient:
-            self._extra = 3.0 * min(method.batches, self._task.steps())
         chosen = choose(masks, scores, granularity=method.granularity, allocation=method.allocation, sparsity=sparsity)
         masks.replace({name: mask for name, mask in chosen.items() if not bool(mask.all()) or name in masks.keep})
+        for weight in masks.weights:
+            if weight.name in masks.keep:
+                repaired = method.score.repair(
+                    weight.weight.detach(), masks.keep[weight.name], observed.get(weight.name)
+                )
+                if repaired is not None:
+                    weight.weight.data.copy_(repaired)
+        masks.apply_to_weights()
 
     @torch.no_grad()
     def _rewind(self, optimizer: Optimizer | None) -> None:

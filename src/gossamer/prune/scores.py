@@ -8,15 +8,18 @@ r"""What a weight is worth: higher = keep.
 | `SignedRank` | rank of \|w\| among the weights of its sign | Mocanu et al., Nature Communications 2018 |
 | `Random` | a uniform number | the control of every comparison |
 
-Means are over training batches. A score sees one weight tensor and knows nothing of models or masks. A group
-of weights is worth the mean over its members (`granularity`), so `Magnitude(power=2)` ranks groups by their
-Euclidean norm and `Taylor(power=2)` is the group importance of Molchanov et al. 2019 that sums the members'
-squares.
+Means are over training batches. These scores see one weight tensor and, at most, its gradients; those that
+need more of the network lie in files of their own (`snip`, `grasp`, `synflow`, `fisher`, `obs`, `wanda`,
+`sparsegpt`, `lamp`, `movement`) and say in `gather` what they look at, and in `repair` how the weights that
+stay make up for the others. A group of weights is worth the mean over its members (`granularity`), so
+`Magnitude(power=2)` ranks groups by their Euclidean norm and `Taylor(power=2)` is the group importance of
+Molchanov et al. 2019 that sums the members' squares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,6 +37,42 @@ class Score(Settings):
     """A family: what a weight is worth."""
 
     needs_gradient: ClassVar[bool] = False
+    local: ClassVar[bool] = True  # whether a weight and one gradient of it are all that it looks at
+    follows_training: ClassVar[bool] = False  # whether `follow` is to be called at every training step
+
+    def gather(
+        self, model: nn.Module, task: Task, weights: Sequence[PrunableWeight], *, batches: int
+    ) -> dict[str, Tensor]:
+        """Returns what `score` needs to know, by weight name; the mean of `observe` unless a score says otherwise.
+
+        The model is left as it was.
+
+        Args:
+            model: The network that `weights` belong to.
+            task: Gives the batches.
+            weights: What is to be scored.
+            batches: How many batches at most, at least 1.
+        """
+        return observe_batches(self, model, task, weights, batches=batches)
+
+    def cost(self, batches: int) -> float:
+        """Returns what `gather` takes, in dense forward passes."""
+        return 3.0 * batches if self.needs_gradient else 0.0
+
+    def follow(self, past: Tensor | None, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Returns what to remember after one more step's gradient; asked where `follows_training`."""
+        raise TypeError(f"{type(self).__name__} does not follow training")
+
+    def repair(self, weight: Tensor, keep: Tensor, observed: Tensor | None) -> Tensor | None:
+        """Returns the weight with what stays changed to make up for what goes; None where nothing changes.
+
+        Args:
+            weight: (R, ...), still whole.
+            keep: Its mask, same shape, True = keep.
+            observed: What `gather` returned for it.
+        """
+        del weight, keep, observed
+        return None
 
     def observe(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """Returns what is averaged over batches, in the shape of `weight`; asked where `needs_gradient`."""
@@ -45,7 +84,7 @@ class Score(Settings):
 
         Args:
             weight: Any shape.
-            observed: Mean of `observe` over batches; None unless `needs_gradient`.
+            observed: What `gather` or `follow` returned for this weight; None where it returned nothing.
             generator: On the CPU; the source of chance.
         """
         raise TypeError(f"{type(self).__name__} is abstract: define score()")
@@ -144,29 +183,60 @@ def observe_batches(
 ) -> dict[str, Tensor]:
     """Returns the mean of `score.observe` over the first training batches, by weight name.
 
-    The model runs in eval mode, without dropout and with fixed batch statistics, so that the answer depends
-    on the weights and the data alone; modes, gradients and buffers are left as they were. Empty where the
-    score needs no gradient.
-
-    Args:
-        score: What to observe.
-        model: The network that `weights` belong to.
-        task: Gives the batches, those of seed 0 and epoch 0, and the loss.
-        weights: What to observe it on; one that does not take part in the loss observes zeros.
-        batches: How many batches at most, at least 1.
+    Empty where the score needs no gradient; see `batch_gradients` for how the model runs.
     """
     if not score.needs_gradient:
         return {}
     total = {weight.name: torch.zeros_like(weight.weight) for weight in weights}
-    learning = [weight for weight in weights if weight.weight.requires_grad]
     seen = 0
-    with evaluating(model), torch.enable_grad():
+    for gradients in batch_gradients(model, task, weights, batches=batches):
+        seen += 1
+        for weight in weights:
+            total[weight.name] += score.observe(weight.weight, gradients[weight.name]).detach()
+    return {name: value / max(seen, 1) for name, value in total.items()}
+
+
+def batch_gradients(
+    model: nn.Module, task: Task, weights: Sequence[PrunableWeight], *, batches: int, fresh: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """Yields the gradients of the first training batches, by weight name.
+
+    The model runs in eval mode, without dropout and with fixed batch statistics, so that the answer depends
+    on the weights and the data alone; modes, gradients and buffers are left as they were.
+
+    Args:
+        model: The network that `weights` belong to.
+        task: Gives the batches, those of seed 0 and epoch 0, and the loss.
+        weights: What to yield gradients of; one that does not take part in the loss has zeros.
+        batches: How many batches at most, at least 1.
+        fresh: Normalise by each batch's own statistics, for a network whose stored ones come from no training.
+    """
+    learning = [weight for weight in weights if weight.weight.requires_grad]
+    with _own_statistics(model) if fresh else evaluating(model), torch.enable_grad():
         for seen, batch in enumerate(task.batches("train"), start=1):
-            loss = task.loss(model, batch)
-            gradients = torch.autograd.grad(loss, [weight.weight for weight in learning], allow_unused=True)
-            for weight, gradient in zip(learning, gradients, strict=True):
-                if gradient is not None:
-                    total[weight.name] += score.observe(weight.weight, gradient).detach()
+            found = {weight.name: torch.zeros_like(weight.weight) for weight in weights}
+            if learning:
+                loss = task.loss(model, batch)
+                gradients = torch.autograd.grad(loss, [weight.weight for weight in learning], allow_unused=True)
+                for weight, gradient in zip(learning, gradients, strict=True):
+                    if gradient is not None:
+                        found[weight.name] = gradient.detach()
+            yield found
             if seen == batches:
                 break
-    return {name: value / max(seen, 1) for name, value in total.items()}
+
+
+@contextmanager
+def _own_statistics(model: nn.Module) -> Iterator[None]:
+    """Eval mode, but for batch normalisation, whose running statistics are put back at the end."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    buffers = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    with evaluating(model):
+        for norm in norms:
+            norm.train()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
