@@ -149,6 +149,12 @@ class SplitTraining(Compression):
         """Says what the network could do right after the cut, and where training was too short for an update."""
         said = []
         if self.epochs and not self._updates:
+            said.append(
+                f"The copy was never projected anew: that happens every {self._method.every} epochs, and "
+                f"{self._end - self._begin} of {self.epochs} lie between the split and the cut. Train for more epochs."
+            )
+        if "test" in self._report and self._end < self.epochs:
+            metric, value = next(iter(self._report["test"].items()))
             left = self.epochs - self._end
             said.append(f"Right after the cut, before {left} more epochs, test {metric} was {value:.4g}.")
         return tuple(said)
