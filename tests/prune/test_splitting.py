@@ -10,6 +10,7 @@ from torch import nn
 
 from gossamer.compression import compress, method
 from gossamer.errors import SettingError, TrainingError
+from gossamer.models import for_task
 from gossamer.prune import (
     NM,
     Channels,
@@ -23,6 +24,7 @@ from gossamer.prune import (
 )
 from gossamer.prune.patterns import kernel_patterns
 from gossamer.prune.splitting import RunningMean
+from gossamer.tasks import ImageClassification
 from gossamer.train import SGD, Training
 from tests.battery.networks import NETWORKS
 from tests.prune.toy import Regression, epoch_of, network, sgd, train
@@ -184,6 +186,18 @@ def test_any_granularity_gives_its_structure(name: str, granularity: Granularity
         case Patterns():
             patterns = kernel_patterns().float()
             assert all(any(torch.equal(kernel, pattern) for pattern in patterns) for kernel in kept.view(-1, 9))
+
+
+@pytest.mark.parametrize("name", ["mixer", "swin", "vit"])
+def test_networks_of_patches_are_cut_too(name: str) -> None:
+    task = CNN.task()
+    assert isinstance(task, ImageClassification)
+    run = method("slr", sparsity=0.9).start(for_task(name, task), task, epochs=4)
+    train(run, task)
+    layers = run.layer_report()
+    total, kept = (sum(layer[what] for layer in layers) for what in ("parameters", "nonzeros"))
+    assert kept == math.ceil(round(0.1 * total, 6))
+    assert run.report()["updates"] == 1
 
 
 def test_a_strong_pull_leaves_little_to_cut() -> None:
