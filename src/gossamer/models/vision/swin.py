@@ -106,7 +106,8 @@ class SwinBlock(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)  # mask (W, heads, size, size)
         merged = self.merge(attended.transpose(2, 3).reshape(batch, count**2, size, hidden))
         rows = merged.view(batch, count, count, self.window, self.window, hidden).transpose(2, 3)
-        return rows.reshape(batch, grid, grid, hidden).roll((self.shift, self.shift), (1, 2))
+        out: Tensor = rows.reshape(batch, grid, grid, hidden).roll((self.shift, self.shift), (1, 2))
+        return out
 
 
 def _windows(x: Tensor, window: int) -> Tensor:
