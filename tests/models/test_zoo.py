@@ -14,7 +14,7 @@ from gossamer.train import Training
 from tests.nn.graphs import NODES, random_edges, random_features
 
 GRAPH = ["appnp", "gat", "gcn", "gin", "mlp", "sage"]
-VISION = ["lenet", "resnet20", "resnet56", "vgg16", "vit"]
+VISION = ["lenet", "mixer", "resnet20", "resnet56", "swin", "vgg16", "vit"]
 
 
 class Nodes:

@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossamer.errors import SettingError
-from gossamer.prune.granularity import NM, Filters, Granularity, SIMDBlocks, SingleWeights
+from gossamer.prune.granularity import NM, Channels, Columns, Filters, Granularity, SIMDBlocks, SingleWeights
 from gossamer.prune.selection import Groups, select, top
 
 sides = st.integers(1, 40)
 granularities = st.one_of(
-    st.just(SingleWeights()), st.builds(SIMDBlocks, rows=st.integers(1, 20)), st.just(Filters()), st.just(NM())
+    st.just(SingleWeights()),
+    st.builds(SIMDBlocks, rows=st.integers(1, 20)),
+    st.just(Filters()),
+    st.just(NM()),
+    st.builds(Columns, width=st.integers(1, 20)),
 )
 
 
@@ -34,7 +38,11 @@ def test_expand_and_active_are_inverse_and_sizes_count(
     assert torch.equal(granularity.active(mask), groups)
 
 
-@given(st.sampled_from([SingleWeights(), SIMDBlocks(rows=4), SIMDBlocks(), Filters()]), sides, sides)
+@given(
+    st.sampled_from([SingleWeights(), SIMDBlocks(rows=4), SIMDBlocks(), Filters(), Columns(), Columns(width=4)]),
+    sides,
+    sides,
+)
 def test_pool_is_the_mean_over_each_group(granularity: Granularity, rows: int, columns: int) -> None:
     values = numbers(rows, columns)
     pooled = granularity.pool(values)
@@ -79,3 +87,13 @@ def test_n_m_refuses_what_it_cannot_do() -> None:
     with pytest.raises(SettingError, match="expected n below m"):
         NM(n=4, m=4)
     NM(n=1, m=3).check(1 - 1 / 3)
+
+
+def test_channels_are_the_weights_on_one_input_channel() -> None:
+    shape = (4, 3, 3, 2)
+    pieces = Channels().of(shape)
+    mask = pieces.expand(torch.tensor([True, False, True]), 4, 18).view(shape)
+    assert mask[:, [0, 2]].all()
+    assert not mask[:, 1].any()
+    assert pieces.sizes(4, 18).tolist() == [24, 24, 24]
+    assert Channels().of((5, 7)) == Columns()

@@ -64,7 +64,10 @@ def epoch_of(run: Compression, task: Task, optimizer: torch.optim.Optimizer, epo
     """One epoch of the loop that the contract describes."""
     for batch in task.batches("train", epoch=epoch):
         optimizer.zero_grad()
-        task.loss(run.model, batch).backward()
+        loss = task.loss(run.model, batch)
+        run.after_loss(loss.detach())
+        penalty = run.penalty()
+        (loss if penalty is None else loss + penalty).backward()
         run.after_backward()
         optimizer.step()
         run.after_step(optimizer)

@@ -96,6 +96,9 @@ class Masking:
     def settled(self) -> bool:
         return int(self.mask.sum()) <= self.keep
 
+    def after_loss(self, loss: Tensor) -> None:
+        assert not loss.requires_grad
+
     def penalty(self) -> Tensor | None:
         return 1e-3 * self.weight.abs().sum()
 

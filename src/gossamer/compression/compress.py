@@ -149,6 +149,7 @@ def _run(
     cost_before = measure(small, example, latency=latency)
 
     histories: list[History] = []
+    report: dict[str, Any] = {}
     training_macs = 0.0
     for position, method in enumerate(methods):
         with torch.random.fork_rng(devices=[]):
@@ -169,6 +170,7 @@ def _run(
         history.notes.extend(run.notes())
         histories.append(history)
         small = run.finish()
+        report = run.report()
 
     accelerated, cost = deployed_cost(small, example, accelerate=accelerate, latency=latency, budget=budget)
     knob = methods[-1].knob
@@ -186,6 +188,7 @@ def _run(
         cost=dataclasses.replace(cost, training_macs=training_macs),
         histories=tuple(histories),
         notes=tuple(note for history in histories for note in history.notes),
+        report=report,
     )
 
 

@@ -37,6 +37,7 @@ class Compressed:
         histories: One training history a method.
         met_budget: Whether `cost` is within the budget asked for; None without a budget.
         notes: What a reader of the result must know, a sentence each.
+        report: What the last method measured on the way, a JSON object; {} for most.
     """
 
     model: nn.Module
@@ -53,6 +54,7 @@ class Compressed:
     histories: tuple[History, ...]
     met_budget: bool | None = None
     notes: tuple[str, ...] = field(default=())
+    report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def deployed(self) -> nn.Module:
@@ -95,6 +97,7 @@ class Compressed:
             "history": self.histories[-1].to_json() if self.histories else None,
             "met_budget": self.met_budget,
             "notes": list(self.notes),
+            "report": self.report,
         }
 
     def _settings(self) -> list[dict[str, Any]]:

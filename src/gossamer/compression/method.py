@@ -1,13 +1,14 @@
 """The contract of every way to make a network smaller.
 
 A `Method` is configuration only; `start` turns it into a `Compression`, the state of one run. A training loop
-calls the compression's hooks at four places and `finish()` at the end:
+calls the compression's hooks at five places and `finish()` at the end:
 
     run = method.start(model, task, epochs=30)
     for epoch in range(run.epochs):
         for batch in task.batches("train", epoch=epoch):
             optimizer.zero_grad()
             loss = task.loss(run.model, batch)
+            run.after_loss(loss.detach())
             penalty = run.penalty()
             (loss if penalty is None else loss + penalty).backward()
             run.after_backward()
@@ -63,6 +64,9 @@ class Compression:
         """True once the network has its final size: only then may best weights be kept or training stop early."""
         return True
 
+    def after_loss(self, loss: Tensor) -> None:
+        """The task's loss of a batch is there, a scalar without gradient; some methods compare epochs by it."""
+
     def penalty(self) -> Tensor | None:
         """Returns a scalar to add to the task's loss, or None."""
         return None
@@ -87,6 +91,10 @@ class Compression:
     def notes(self) -> tuple[str, ...]:
         """Returns what a reader of the result must know of how it was made, a sentence each."""
         return ()
+
+    def report(self) -> dict[str, Any]:
+        """Returns what was measured on the way, as a JSON object; {} where there is nothing."""
+        return {}
 
     def finish(self) -> nn.Module:
         """Returns the compressed network as plain modules."""

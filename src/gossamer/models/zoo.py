@@ -16,7 +16,7 @@ from torch import nn
 
 from gossamer.errors import ModelError, SettingError, unknown
 from gossamer.models.graph import APPNP, GAT, GCN, GIN, MLP, SAGE, Readout
-from gossamer.models.vision import VGG16, LeNet, ResNet, ViT
+from gossamer.models.vision import VGG16, LeNet, Mixer, ResNet, Swin, ViT
 
 
 class Sized(Protocol):
@@ -161,6 +161,12 @@ _RESNET = _sgd(
     schedule={"name": "multistep", "at": [0.5, 0.75], "gamma": 0.1},
 )
 
+_ON_PATCHES: dict[str, Any] = {
+    "epochs": 100,
+    "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05},
+    "schedule": {"name": "onecycle", "peak": 0.1},
+}
+
 _ZOO: dict[str, Entry] = {
     "appnp": Entry(model=APPNP, defaults={"hidden": 64}, training=_adam(300, learning_rate=0.01, weight_decay=5e-4)),
     "gat": Entry(model=GAT, defaults={"hidden": 64}, training=_adam(300, learning_rate=0.005, weight_decay=5e-4)),
@@ -175,12 +181,7 @@ _ZOO: dict[str, Entry] = {
         model=VGG16,
         training=_sgd(160, learning_rate=0.05, weight_decay=5e-4, schedule={"name": "cosine", "final": 0.0}),
     ),
-    "vit": Entry(
-        model=ViT,
-        training={
-            "epochs": 100,
-            "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05},
-            "schedule": {"name": "onecycle", "peak": 0.1},
-        },
-    ),
+    "mixer": Entry(model=Mixer, training=_ON_PATCHES),
+    "swin": Entry(model=Swin, training=_ON_PATCHES),
+    "vit": Entry(model=ViT, training=_ON_PATCHES),
 }

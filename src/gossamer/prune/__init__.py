@@ -8,6 +8,8 @@ from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.fisher import Fisher as Fisher
 from gossamer.prune.fisher import SecondOrder as SecondOrder
 from gossamer.prune.granularity import NM as NM
+from gossamer.prune.granularity import Channels as Channels
+from gossamer.prune.granularity import Columns as Columns
 from gossamer.prune.granularity import Filters as Filters
 from gossamer.prune.granularity import Granularity as Granularity
 from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
@@ -22,8 +24,14 @@ from gossamer.prune.hard_masks import HardMasks as HardMasks
 from gossamer.prune.lamp import Lamp as Lamp
 from gossamer.prune.movement import Movement as Movement
 from gossamer.prune.movement import Travel as Travel
+from gossamer.prune.multipliers import Alternating as Alternating
+from gossamer.prune.multipliers import Multipliers as Multipliers
+from gossamer.prune.multipliers import Surrogate as Surrogate
 from gossamer.prune.n_m import NMPattern as NMPattern
 from gossamer.prune.obs import BlockFisher as BlockFisher
+from gossamer.prune.patterns import Patterns as Patterns
+from gossamer.prune.profile import LayerSparsity as LayerSparsity
+from gossamer.prune.profile import Profile as Profile
 from gossamer.prune.schedules import Cubic as Cubic
 from gossamer.prune.schedules import Iterative as Iterative
 from gossamer.prune.schedules import OneShot as OneShot
@@ -36,6 +44,7 @@ from gossamer.prune.scores import SignedRank as SignedRank
 from gossamer.prune.scores import Taylor as Taylor
 from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
+from gossamer.prune.splitting import Splitting as Splitting
 from gossamer.prune.synflow import SynFlow as SynFlow
 from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
@@ -43,10 +52,13 @@ from gossamer.prune.wanda import Wanda as Wanda
 __all__ = [
     "NM",
     "Allocation",
+    "Alternating",
     "AtRandom",
     "BlockFisher",
     "ByGradient",
     "ByMomentum",
+    "Channels",
+    "Columns",
     "Cubic",
     "DropAndGrow",
     "ErdosRenyiKernel",
@@ -61,10 +73,14 @@ __all__ = [
     "Iterative",
     "Lamp",
     "LayerOutput",
+    "LayerSparsity",
     "Magnitude",
     "Movement",
+    "Multipliers",
     "NMPattern",
     "OneShot",
+    "Patterns",
+    "Profile",
     "Random",
     "SIMDBlocks",
     "Schedule",
@@ -73,6 +89,8 @@ __all__ = [
     "SignedRank",
     "SingleWeights",
     "Snip",
+    "Splitting",
+    "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",

@@ -10,6 +10,9 @@ is worth the mean of its weights' scores.
 | `SIMDBlocks` | one column of `rows` consecutive rows | ceil(R / rows)·C |
 | `NM` | one weight, at most n in m consecutive columns | R·C |
 | `Filters` | one row, with its bias | R |
+| `Columns` | `width` consecutive columns of all rows | ceil(C / width) |
+| `Channels` | all weights on one input channel: columns as wide as a kernel | C_in |
+| `Patterns` | one weight, in one of 14 patterns of five in each 3×3 kernel (`prune.patterns`) | R·C |
 """
 
 from __future__ import annotations
@@ -33,6 +36,16 @@ class Granularity(Settings):
     removes_outputs: ClassVar[bool] = False  # whole rows go, and their biases with them
     sets_density: ClassVar[bool] = False  # the pattern says how much each layer keeps, no allocation does
     regrows: ClassVar[bool] = False  # a group that was removed can come back from zero
+
+    def of(self, shape: tuple[int, ...]) -> Granularity:
+        """Returns what is removed together from a weight of this shape, (R, ...); ask it for all below."""
+        del shape
+        return self
+
+    def suits(self, shape: tuple[int, ...]) -> bool:
+        """Says whether a weight of this shape can be pruned so; others stay as they are."""
+        del shape
+        return True
 
     def sizes(self, rows: int, columns: int) -> Tensor:
         """Returns the number of weights in each group, (G,) int64."""
@@ -208,3 +221,50 @@ class Filters(Granularity):
     def active(self, mask: Tensor) -> Tensor:
         """Returns which rows have any weight, (R,)."""
         return mask.any(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns(Granularity):
+    """Whole columns of the matrix: what all outputs read of one input, so that it need not be gathered.
+
+    Of a convolution that is one place of the kernel on one input channel. Where C is no multiple of `width`,
+    the last group has fewer columns.
+    """
+
+    name = "columns"
+    regrows = True
+    width: int = bounded(1, ge=1)  # consecutive columns removed together
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns R·width, less for the last group, (G,)."""
+        return rows * self._widths(columns)
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns the mean over each group's columns, (G,)."""
+        rows, columns = scores.shape
+        widths = self._widths(columns)
+        padded = F.pad(scores, (0, len(widths) * self.width - columns))
+        return padded.view(rows, -1, self.width).sum((0, 2)) / (rows * widths.to(scores.device))
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns each column's fate, repeated for all rows."""
+        return groups.repeat_interleave(self.width)[:columns].expand(rows, columns)
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns what the first row keeps of each group, (G,)."""
+        return mask[0, :: self.width]
+
+    def _widths(self, columns: int) -> Tensor:
+        starts = torch.arange(0, columns, self.width)
+        return torch.full_like(starts, self.width).clamp(max=columns - starts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels(Granularity):
+    """All weights on one input channel; of a linear layer, one column."""
+
+    name = "channels"
+
+    def of(self, shape: tuple[int, ...]) -> Granularity:
+        """Returns columns as wide as a kernel of this weight."""
+        return Columns(width=math.prod(shape[2:]))

@@ -15,14 +15,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
-from gossamer.errors import SettingError
 from gossamer.prune.allocation import Allocation, Uniform
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
-from gossamer.prune.masks import Masks, choose
+from gossamer.prune.masks import Masks, choose, require_fit, weights_for
 from gossamer.prune.schedules import OneShot, Schedule
 from gossamer.prune.scores import Magnitude, Score
-from gossamer.prune.weights import last_called, prunable_weights
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
@@ -47,12 +45,7 @@ class HardMasks(Method):
     def __post_init__(self) -> None:
         """Checks that the choices fit together as well as the ranges."""
         super().__post_init__()
-        self.granularity.check(self.sparsity)
-        if self.granularity.sets_density and not isinstance(self.allocation, Uniform):
-            raise SettingError(
-                f"hard-masks: granularity {self.granularity.name!r} sets every layer's density itself, so "
-                f"allocation {self.allocation.name!r} has no say; use 'uniform'"
-            )
+        require_fit(self.name, self.granularity, self.allocation, self.sparsity)
 
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> MaskedTraining:
         """Begins; what the schedule puts at the start is removed at once.
@@ -60,10 +53,7 @@ class HardMasks(Method):
         Raises:
             ModelError: The model has no prunable weight, or a pattern matches none.
         """
-        weights = prunable_weights(model, self.layers, self.exclude)
-        if self.granularity.removes_outputs:
-            output = last_called(model, task.example(), weights)
-            weights = prunable_weights(model, self.layers, (*self.exclude, output))
+        weights = weights_for(self.granularity, model, task, self.layers, self.exclude)
         return MaskedTraining(self, model, task, Masks(weights), epochs=epochs)
 
 

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gossamer.prune.allocation import Allocation
+from gossamer.errors import ModelError, SettingError
+from gossamer.prune.allocation import Allocation, Uniform
 from gossamer.prune.granularity import Granularity
 from gossamer.prune.selection import GONE, Groups, select
-from gossamer.prune.weights import PrunableWeight
+from gossamer.prune.weights import PrunableWeight, last_called, prunable_weights
+from gossamer.tasks.task import Task
 
 
 class Masks:
@@ -117,6 +119,35 @@ class Masks:
         return list(self._removed.items())
 
 
+def require_fit(name: str, granularity: Granularity, allocation: Allocation, sparsity: float) -> None:
+    """Refuses choices of the method `name` that do not fit together, with a SettingError."""
+    granularity.check(sparsity)
+    if granularity.sets_density and not isinstance(allocation, Uniform):
+        raise SettingError(
+            f"{name}: granularity {granularity.name!r} sets every layer's density itself, so "
+            f"allocation {allocation.name!r} has no say; use 'uniform'"
+        )
+
+
+def weights_for(
+    granularity: Granularity, model: nn.Module, task: Task, layers: Sequence[str], exclude: Sequence[str]
+) -> tuple[PrunableWeight, ...]:
+    """Returns the prunable weights that a granularity suits, less the network's answers where whole outputs go.
+
+    Raises:
+        ModelError: There is none, or a pattern of `layers` matches none; as `prunable_weights`.
+    """
+    weights = prunable_weights(model, layers, exclude)
+    if granularity.removes_outputs:
+        output = last_called(model, task.example(), weights)
+        weights = prunable_weights(model, layers, (*exclude, output))
+    suited = tuple(weight for weight in weights if granularity.suits(tuple(weight.weight.shape)))
+    if not suited:
+        found = ", ".join(f"{weight.name} {tuple(weight.weight.shape)}" for weight in weights)
+        raise ModelError(f"granularity {granularity.name!r} suits no weight of this model; it has: {found}")
+    return suited
+
+
 def choose(
     masks: Masks,
     scores: Mapping[str, Tensor],
@@ -142,9 +173,10 @@ def choose(
     """
     layers = []
     for weight in masks.weights:
-        score = granularity.pool(weight.matrix(scores[weight.name]))
-        score = score.masked_fill(~granularity.active(masks.of(weight)), GONE)
-        sizes = granularity.sizes(weight.rows, weight.columns).to(score.device)
+        pieces = granularity.of(tuple(weight.weight.shape))
+        score = pieces.pool(weight.matrix(scores[weight.name]))
+        score = score.masked_fill(~pieces.active(masks.of(weight)), GONE)
+        sizes = pieces.sizes(weight.rows, weight.columns).to(score.device)
         layers.append(Groups(weight.name, tuple(weight.weight.shape), score, sizes))
     if granularity.sets_density:
         budgets = [granularity.budget(weight.rows, weight.columns, sparsity) for weight in masks.weights]
@@ -153,7 +185,8 @@ def choose(
     chosen: dict[str, Tensor] = {}
     for weight, groups, budget in zip(masks.weights, layers, budgets, strict=True):
         kept = select(groups, budget)
-        chosen[weight.name] = granularity.expand(kept, weight.rows, weight.columns)
+        pieces = granularity.of(tuple(weight.weight.shape))
+        chosen[weight.name] = pieces.expand(kept, weight.rows, weight.columns)
         if granularity.removes_outputs and weight.bias is not None:
             chosen[weight.bias_name] = kept
     return chosen

@@ -1,4 +1,4 @@
-"""What the training loop calls at its four places: a `Compression`, or anything of this shape."""
+"""What the training loop calls at its five places: a `Compression`, or anything of this shape."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ class Hooks(Protocol):
     @property
     def settled(self) -> bool:
         """True once the network has its final size: only then does fit keep best weights or stop early."""
+
+    def after_loss(self, loss: Tensor) -> None:
+        """The task's loss of a batch is there, a scalar without gradient."""
 
     def penalty(self) -> Tensor | None:
         """Returns a scalar to add to the task's loss, or None."""
@@ -41,6 +44,9 @@ class NoHooks:
     """Plain training: nothing acts on the network."""
 
     settled = True
+
+    def after_loss(self, loss: Tensor) -> None:
+        """Does nothing."""
 
     def penalty(self) -> Tensor | None:
         """Returns None."""

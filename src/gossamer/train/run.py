@@ -115,6 +115,7 @@ class Run:
         self.optimizer.zero_grad()
         with self.engine.precision():
             loss = self.task.loss(module, batch)
+        self.hooks.after_loss(loss.detach())
         penalty = self.hooks.penalty()
         if penalty is not None:
             loss = loss + penalty

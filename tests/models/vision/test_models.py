@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from gossamer.models.vision import VGG16, LeNet, ResNet, ViT
+from gossamer.models.vision import VGG16, LeNet, Mixer, ResNet, Swin, ViT
 
 NETWORKS = {
     "lenet": lambda size: LeNet(1, 10, image_size=size),
     "resnet8": lambda size: ResNet(1, 10, depth=8),
     "vgg16": lambda size: VGG16(1, 10, image_size=size),
+    "mixer": lambda size: Mixer(1, 10, image_size=size),
+    "swin": lambda size: Swin(1, 10, image_size=size),
     "vit": lambda size: ViT(1, 10, image_size=size),
 }
 
