@@ -7,6 +7,8 @@ from gossamer.graph.generate import csbm as csbm
 from gossamer.graph.generate import knn_graph as knn_graph
 from gossamer.graph.generate import power_law as power_law
 from gossamer.graph.generate import random_graph as random_graph
+from gossamer.graph.generate_events import community_events as community_events
+from gossamer.graph.generate_events import talk_events as talk_events
 from gossamer.graph.graph import Graph as Graph
 from gossamer.graph.negatives import NegativeSampler as NegativeSampler
 from gossamer.graph.read import read_edges as read_edges
@@ -47,6 +49,7 @@ __all__ = [
     "Uniform",
     "Walker",
     "as_graph",
+    "community_events",
     "csbm",
     "embed_walks",
     "from_every_node",
@@ -56,4 +59,5 @@ __all__ = [
     "random_graph",
     "read_edges",
     "read_graph",
+    "talk_events",
 ]
