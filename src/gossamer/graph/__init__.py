@@ -10,6 +10,7 @@ from gossamer.graph.generate import random_graph as random_graph
 from gossamer.graph.generate_events import community_events as community_events
 from gossamer.graph.generate_events import talk_events as talk_events
 from gossamer.graph.graph import Graph as Graph
+from gossamer.graph.growing import GrowingGraph as GrowingGraph
 from gossamer.graph.negatives import NegativeSampler as NegativeSampler
 from gossamer.graph.read import read_edges as read_edges
 from gossamer.graph.read import read_graph as read_graph
@@ -37,6 +38,7 @@ __all__ = [
     "EdgeList",
     "Embeddings",
     "Graph",
+    "GrowingGraph",
     "Latest",
     "NegativeSampler",
     "NeighborSampler",

@@ -26,7 +26,10 @@ class TaskKind:
 
 KINDS: Mapping[str, TaskKind] = {
     "temporal-link": TaskKind(
-        "which events come next, from walks in time", TemporalLink, ("val", "test", "leaky", "batch_size"), WalkVectors()
+        "which events come next, from walks in time",
+        TemporalLink,
+        ("val", "test", "leaky", "batch_size"),
+        WalkVectors(),
     ),
     "temporal-node": TaskKind(
         "classes of nodes, from walks in time", TemporalNode, ("val", "test", "batch_size"), NODE_WALKS

@@ -30,7 +30,9 @@ def read_contacts(paths: Sequence[Path]) -> Graph:
     y[person] = classes
     wrong = np.flatnonzero(y[person] != classes)
     if len(wrong):
-        raise DataError(f"{paths[0]}: {edges.ids[person[wrong[0]]]} is in two groups, expected one; get the original file")
+        raise DataError(
+            f"{paths[0]}: {edges.ids[person[wrong[0]]]} is in two groups, expected one; get the original file"
+        )
     assert edges.time is not None
     return _both_ways(torch.from_numpy(edges.source), torch.from_numpy(edges.target), torch.tensor(edges.time), y)
 
@@ -45,12 +47,14 @@ def read_coauthors(paths: Sequence[Path]) -> Graph:
         with np.load(paths[0], allow_pickle=False) as found:
             u, v, year, y = (found[name].astype(np.int64) for name in ("u", "v", "year", "label_overall"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{paths[0]}: expected u, v, year and label_overall ({error}); get the original file") from error
+        raise DataError(
+            f"{paths[0]}: expected u, v, year and label_overall ({error}); get the original file"
+        ) from error
     known = y >= 0
     y[known] = np.unique(y[known], return_inverse=True)[1]  # one field does not occur
     return _both_ways(torch.from_numpy(u), torch.from_numpy(v), torch.from_numpy(year), y)
 
 
-def _both_ways(source: Tensor, target: Tensor, time: Tensor, y: np.ndarray) -> Graph:  # type: ignore[type-arg]
+def _both_ways(source: Tensor, target: Tensor, time: Tensor, y: np.ndarray) -> Graph:
     edges = torch.stack([torch.cat([source, target]), torch.cat([target, source])])
     return Graph.from_edge_index(edges, len(y), y=torch.from_numpy(y), edge_data={"time": time.repeat(2)})

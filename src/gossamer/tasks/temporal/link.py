@@ -22,6 +22,8 @@ from gossamer.tasks.task import Split
 from gossamer.tasks.temporal.events import Events
 from gossamer.tasks.temporal.vectors import OnVectors, Rows, WalkVectors
 
+_HELD_OUT: tuple[Split, ...] = ("val", "test")
+
 
 class TemporalLink(OnVectors):
     """Predicts events; the model gets (B, 2 D), a source and a target a row, and returns (B, 1), the scores.
@@ -69,19 +71,18 @@ class TemporalLink(OnVectors):
         super().__init__(name, vectors, stages, batch_size=batch_size, outputs=1)
         whole = NegativeSampler(every)
         self._sampler = whole if leaky else NegativeSampler(known.graph())
-        self._fixed = {
-            part: _against(self.splits[part], whole, stream_key(seed, 3, place))
-            for place, part in enumerate(("val", "test"))
+        self._fixed: dict[Split, Tensor] = {
+            part: _against(self.splits[part], whole, stream_key(seed, 3, place)) for place, part in enumerate(_HELD_OUT)
         }
         joined = torch.unique(_numbers(self.splits["train"]))
-        self._new = ~torch.isin(_numbers(self.splits["test"]), joined)
+        self._new = {part: ~torch.isin(_numbers(self.splits[part]), joined) for part in self._fixed}
 
     def loss(self, model: nn.Module, batch: Rows) -> Tensor:
         """Returns the mean binary cross entropy over the pairs of a batch."""
         return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        """Returns the area under the ROC curve, average precision and accuracy; of the test also `auroc_new`.
+        """Returns the area under the ROC curve, average precision and accuracy; but for training also `auroc_new`.
 
         Raises:
             ModelError: The model's output is not (B, 1).
@@ -97,12 +98,13 @@ class TemporalLink(OnVectors):
         pairs = torch.cat([torch.stack([events.source, events.target], dim=1), drawn])
         return pairs, torch.cat([torch.ones(len(events)), torch.zeros(len(drawn))])
 
-    def _scores(self, output: Tensor, y: Tensor) -> dict[str, float]:
+    def _scores(self, split: Split, output: Tensor, y: Tensor) -> dict[str, float]:
         scores, truth = output[:, 0], y.long()
         found = metrics.ranking(scores, truth)
         found["accuracy"] = float(((scores > 0) == (y > 0)).double().mean())
-        if len(y) == 2 * len(self._new) and bool(self._new.any()):
-            kept = torch.cat([self._new.to(y.device), torch.ones_like(y[len(self._new) :], dtype=torch.bool)])
+        new = self._new.get(split)
+        if new is not None and bool(new.any()):
+            kept = torch.cat([new, torch.ones_like(new)]).to(y.device)
             found["auroc_new"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
         return found
 
@@ -112,8 +114,10 @@ def _split(events: Events, val: float, test: float, *, leaky: bool, seed: int) -
     n_val, n_test = round(count * val), round(count * test)
     n_train = count - n_val - n_test
     if min(n_val, n_test, n_train) < 1:
-        raise DataError(f"{count} events make {n_train} for training, {n_val} for validation, {n_test} for the test; "
-                        "expected at least one each")
+        raise DataError(
+            f"{count} events make {n_train} for training, {n_val} for validation, {n_test} for the test; "
+            "expected at least one each"
+        )
     if not leaky:
         train, val_, test_ = events[:n_train], events[n_train : n_train + n_val], events[n_train + n_val :]
         return {"train": train, "val": val_, "test": test_}

@@ -92,9 +92,7 @@ class OnVectors(Task):
         outputs: Columns of the model's output.
     """
 
-    def __init__(
-        self, name: str, vectors: Tensor, stages: dict[str, float], *, batch_size: int, outputs: int
-    ) -> None:
+    def __init__(self, name: str, vectors: Tensor, stages: dict[str, float], *, batch_size: int, outputs: int) -> None:
         checks.check_setting("batch_size", batch_size, ge=1)
         self.name, self.batch_size = name, batch_size
         self.vectors, self.outputs = vectors, outputs
@@ -110,7 +108,7 @@ class OnVectors(Task):
         """Returns how many rows an epoch trains on."""
 
     @abstractmethod
-    def _scores(self, output: Tensor, y: Tensor) -> dict[str, float]:
+    def _scores(self, split: Split, output: Tensor, y: Tensor) -> dict[str, float]:
         """Returns metrics of the outputs of a split, (R, outputs)."""
 
     def steps(self) -> int:
@@ -124,7 +122,7 @@ class OnVectors(Task):
         if split == "train":
             order, size = torch.randperm(len(y), generator=generator(seed, epoch, 1)), self.batch_size
             nodes, y = nodes[order], y[order]
-        for some, truth in zip(nodes.split(size), y.split(size), strict=True):
+        for some, truth in zip(torch.split(nodes, size), torch.split(y, size), strict=True):
             x = self.vectors[some.to(self._device)].flatten(1)
             yield Rows(x, truth.to(self._device))
 
@@ -139,7 +137,7 @@ class OnVectors(Task):
             for batch in self.batches(split):
                 outputs.append(self._predict(model, batch.x))
                 truth.append(batch.y)
-        return self._scores(torch.cat(outputs), torch.cat(truth))
+        return self._scores(split, torch.cat(outputs), torch.cat(truth))
 
     def example(self) -> tuple[Any, ...]:
         """Returns (x,): a batch of the first rows of the test."""
@@ -148,7 +146,7 @@ class OnVectors(Task):
 
     def examples_per_step(self) -> float:
         """Returns how many examples the rows of an average training step make."""
-        return self._train_rows() / self.steps() / self.example()[0].shape[0]
+        return self._train_rows() / self.steps() / len(self._rows("test", 0, 0)[1][: self.batch_size])
 
     def dimensions(self) -> dict[str, int]:
         """Returns `in_features` and `out_features`."""
