@@ -129,6 +129,12 @@ void bind_sampling(nb::module_& m) {
       },
       unlocked);
   m.def(
+      "walk_growing",
+      [](const Walk& w, Address counts, Address times, double after, int bias) {
+        return walk_growing(w, {at<const Size>(counts), at<const double>(times), after, bias});
+      },
+      unlocked);
+  m.def(
       "skipgram",
       [](Address vectors, Address contexts, Size nodes, Size stride, Address walks, Size count,
          Size length, Address keep, Address noise, Size window, Size negatives, double rate, double final_rate,

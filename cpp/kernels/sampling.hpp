@@ -99,4 +99,15 @@ bool walk_node2vec(const Walk& walk, double p, double q);
 bool walk_temporal(const Walk& walk, const std::int64_t* first, const std::int64_t* later, const double* scores,
                    bool falling);
 
+// Rows that grow: row v holds counts[v] edges from bounds[v] on, ascending by time.
+struct Growing {
+  const std::int64_t* counts;
+  const double* times;
+  double after;  // walks take edges later than this
+  int bias;      // > 0 prefers late edges, < 0 early ones, 0 none
+};
+
+// Walks forward in time over rows that grow, with the law of walk_temporal; of the bounds only the first of each row counts.
+bool walk_growing(const Walk& walk, const Growing& rows);
+
 }  // namespace gossamer

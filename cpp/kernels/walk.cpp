@@ -189,7 +189,50 @@ bool temporal_group(const Walk& walk, std::int64_t from, std::int64_t to, const 
   return true;
 }
 
+// Rows begin at bounds[v] and hold counts[v] edges, with room behind them; where later edges begin is searched for.
+template <class Index>
+bool growing_group(const Walk& walk, const Growing& rows, std::int64_t from, std::int64_t to) {
+  const Steps<Index> steps{walk};
+  const double* times = rows.times;
+  for (std::int64_t w = from; w < to; ++w) {
+    Stream random(walk.key, w);
+    std::int64_t node = walk.starts[w];
+    if (!steps.inside(node)) return false;
+    steps.start(w);
+    double now = rows.after;
+    for (std::int64_t s = 0; s < walk.steps; ++s) {
+      const std::int64_t begin = steps.begin(node), last = begin + rows.counts[node];
+      const std::int64_t first = std::upper_bound(times + begin, times + last, now) - times;
+      if (first == last) {
+        steps.finish(w, s);
+        break;
+      }
+      std::int64_t edge = first + random.below(last - first);
+      if (rows.bias != 0) {
+        const double width = times[last - 1] > times[begin] ? times[last - 1] - times[begin] : 1.0;
+        const auto score = [&](std::int64_t e) {
+          return rows.bias > 0 ? (times[e] - times[last - 1]) / width : (times[begin] - times[e]) / width;
+        };
+        const double best = score(rows.bias > 0 ? last - 1 : first);
+        while (!accept(random, best - score(edge))) edge = first + random.below(last - first);
+      }
+      now = times[edge];
+      node = static_cast<std::int64_t>(steps.ends[edge]);
+      if (!steps.inside(node)) return false;
+      steps.write(w, s, node, edge);
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+bool walk_growing(const Walk& walk, const Growing& rows) {
+  return groups(walk, [&](std::int64_t from, std::int64_t to) {
+    return walk.edges.index_bytes == 4 ? growing_group<std::int32_t>(walk, rows, from, to)
+                                       : growing_group<std::int64_t>(walk, rows, from, to);
+  });
+}
 
 bool walk_uniform(const Walk& walk) {
   return walk.edges.index_bytes == 4 ? uniform<std::int32_t>(walk) : uniform<std::int64_t>(walk);

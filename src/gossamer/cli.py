@@ -26,6 +26,7 @@ COMMANDS = {  # name: what `gossamer --help` says of it; the class is in gossame
     "compare": "compare many methods on one network and one data set",
     "explore": "search several settings of a method at once",
     "compress": "make one network smaller, and write it with a report",
+    "stream": "learn links online, from events in the order of time",
     "export": "write a network as ONNX or as a torch.export program",
     "recipe": "write or check a recipe file, which holds a whole comparison",
     "measure": "measure what a network takes on this machine",

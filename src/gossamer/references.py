@@ -39,6 +39,23 @@ def resolve(text: str) -> Any:
     return Reference.parse(text).resolve()
 
 
+def task_of(data: str | None, task: str | None) -> tuple[Reference | None, str | None]:
+    """Returns the task of the user's own that a text names, or what kind of task is made of the data.
+
+    Args:
+        data: Where the data are; None where the task brings its own.
+        task: `module:factory` or `file.py:factory` without data, a kind such as `temporal-link` with data, or None.
+
+    Raises:
+        SettingError: It does not read so, or both bring data.
+    """
+    if task is None or (data is not None and not is_reference(task)):
+        return None, task
+    if data is not None:
+        raise SettingError("data and task exclude each other where the task is your own; give one of them")
+    return Reference.parse(task), None
+
+
 @dataclass(frozen=True)
 class Reference:
     """Where an object is, and what to call it with.

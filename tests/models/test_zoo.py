@@ -13,7 +13,7 @@ from gossamer.models.graph import Readout
 from gossamer.train import Training
 from tests.nn.graphs import NODES, random_edges, random_features
 
-GRAPH = ["appnp", "gat", "gcn", "gin", "mlp", "sage"]
+GRAPH = ["appnp", "fnn", "gat", "gcn", "gin", "mlp", "sage"]
 VISION = ["lenet", "mixer", "resnet20", "resnet56", "swin", "vgg16", "vit"]
 
 
@@ -55,7 +55,7 @@ class Silent(Nodes):
 
 
 def test_the_names_are_these():
-    assert models.names() == sorted(GRAPH + VISION)
+    assert models.names() == sorted([*GRAPH, *VISION, "fnn-node"])
 
 
 @pytest.mark.parametrize("name", GRAPH + VISION)

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 
 from gossamer.papers import Pair, Run, dataset
-from gossamer.papers.gnn_sparsification import Setup, experiment, with_full_features
+from gossamer.papers.gnn_sparsification import CLAIMS, Setup, Temporal, experiment, with_full_features
 
-TINY = Setup(data=("digits-graph", "csbm"), hidden=4, epochs=6, dense_share=0.5, every=100)
+WALKS = Temporal(data=("talk",), nodes=200, events=3000, link_epochs=4, node_epochs=4, link_every=10, node_every=4)
+TINY = Setup(data=("digits-graph", "csbm"), hidden=4, epochs=6, dense_share=0.5, every=100, temporal=WALKS)
 
 
 def answer(folder: Path) -> dict[str, object]:
@@ -16,7 +17,7 @@ def answer(folder: Path) -> dict[str, object]:
 
 
 def test_a_seed_gives_the_same_again(tmp_path: Path) -> None:
-    names = ("gcn-accuracy", "gcn-extreme-sparsity", "gcn-training-arithmetic")
+    names = [claim.id for claim in CLAIMS]
     once, again = answer(tmp_path / "a"), answer(tmp_path / "b")
     for name in names:
         assert isinstance(once[name], Pair)
@@ -39,3 +40,17 @@ def test_the_arithmetic_is_that_of_the_definition(tmp_path: Path) -> None:
         sparse += 3 * (first * kept + rest)
     assert abs(found.measured / (TINY.epochs * sparse) - 1) < 0.02
     assert abs(found.baseline / (TINY.epochs * (dense + sparse) / 2) - 1) < 0.02
+
+
+def test_the_arithmetic_on_walks_is_that_of_the_definition(tmp_path: Path) -> None:
+    found = answer(tmp_path)
+    for claim, sparsity, every in (
+        ("link-training-arithmetic", WALKS.link_sparsity, WALKS.link_every),
+        ("brain-training-arithmetic", WALKS.node_sparsity, WALKS.node_every),
+    ):
+        pair = found[claim]
+        assert isinstance(pair, Pair)
+        kept = 1 - sparsity
+        sparse = (3 * kept * every + 2 * kept + 1) / (every + 1)  # a dense gradient whenever weights move
+        pruned = 3 * (WALKS.dense_share + (1 - WALKS.dense_share) * kept)
+        assert abs(pair.measured / pair.baseline / (sparse / pruned) - 1) < 0.2

@@ -31,11 +31,12 @@ class Compress:
     Examples:
       gossamer compress --data cora --model gcn --method rigl --sparsity 0.9 --out runs/small
       gossamer compress --data cora --model gcn --method magnitude --budget 'bytes<=100k' --out runs/fits
+      gossamer compress --data collegemsg --task temporal-link --model fnn --method rigl --out runs/links
       gossamer compress --task own_model.py:make_task --model own_model.py:Net --out runs/own
     """
 
     data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    task: MaybeText = None  # your own data, package.module:factory or file.py:factory; or temporal-link of --data
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
     weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     method: str = "magnitude"  # optionally with settings; several with commas are applied in turn
@@ -84,6 +85,9 @@ class Compress:
         page = report.write(run, self.out)
         shutil.rmtree(self.out / "checkpoints", ignore_errors=True)
         console.print(report.table(run))
+        if task.stages():
+            took = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in task.stages().items())
+            console.print(f"Making the task took: {took}", markup=False, highlight=False)
         for note in result.notes:
             console.print(note, markup=False)
         console.print(f"Network: {self.out / FILE}\nReport: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -26,7 +26,7 @@ class Explore:
     """
 
     data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    task: MaybeText = None  # your own data, package.module:factory or file.py:factory; or temporal-link of --data
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', or your own: file.py:Net
     method: str = "magnitude"  # one method, optionally with settings; its sparsity and choices are varied
     objectives: str = "bytes"  # costs to make small, with commas: bytes,latency_ms

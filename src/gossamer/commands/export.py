@@ -29,7 +29,7 @@ class Export:
     """
 
     data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    task: MaybeText = None  # your own data, package.module:factory or file.py:factory; or temporal-link of --data
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
     weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     to: MaybePath = None  # the file, with the suffix .onnx or .pt2

@@ -12,7 +12,7 @@ from gossamer.errors import ModelError, SettingError
 from gossamer.recipes.changes import Changes
 from gossamer.recipes.run import check_folder
 from gossamer.recipes.sources import ModelSource, TaskSource, own_training
-from gossamer.references import Reference
+from gossamer.references import is_reference, task_of
 from gossamer.train import Training
 
 __all__ = ["check_folder", "network", "saved", "tasks", "training", "use_threads"]
@@ -26,9 +26,12 @@ def tasks(
     Raises:
         SettingError: Both or neither are given, or the reference does not read.
     """
-    if (data is None) == (task is None):
-        raise SettingError("--data and --task exclude each other, and one is needed; give one of them")
-    return TaskSource(data, None if task is None else Reference.parse(task), columns, string_ids)
+    if data is None and task is None:
+        raise SettingError("--data and --task are both missing; give one of them")
+    if data is not None and task is not None and is_reference(task):
+        raise SettingError("--data and --task exclude each other where the task is your own; give one of them")
+    reference, kind = task_of(data, task)
+    return TaskSource(data, reference, columns, string_ids, kind)
 
 
 def network(text: str, tasks: TaskSource, *, seed: int = 0) -> nn.Module:

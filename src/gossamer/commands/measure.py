@@ -37,7 +37,7 @@ class Measure:
     """
 
     data: MaybeText = None  # a data set by name (`gossamer datasets` lists them), or path/to/edges.csv
-    task: MaybeText = None  # your own data instead: package.module:factory or file.py:factory
+    task: MaybeText = None  # your own data, package.module:factory or file.py:factory; or temporal-link of --data
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
     weights: MaybePath = None  # a saved file of your own network, whose class --model then names
     threads: MaybeWhole = None  # threads to time with (default: PyTorch's own)

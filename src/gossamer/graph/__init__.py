@@ -7,7 +7,10 @@ from gossamer.graph.generate import csbm as csbm
 from gossamer.graph.generate import knn_graph as knn_graph
 from gossamer.graph.generate import power_law as power_law
 from gossamer.graph.generate import random_graph as random_graph
+from gossamer.graph.generate_events import community_events as community_events
+from gossamer.graph.generate_events import talk_events as talk_events
 from gossamer.graph.graph import Graph as Graph
+from gossamer.graph.growing import GrowingGraph as GrowingGraph
 from gossamer.graph.negatives import NegativeSampler as NegativeSampler
 from gossamer.graph.read import read_edges as read_edges
 from gossamer.graph.read import read_graph as read_graph
@@ -35,6 +38,7 @@ __all__ = [
     "EdgeList",
     "Embeddings",
     "Graph",
+    "GrowingGraph",
     "Latest",
     "NegativeSampler",
     "NeighborSampler",
@@ -47,6 +51,7 @@ __all__ = [
     "Uniform",
     "Walker",
     "as_graph",
+    "community_events",
     "csbm",
     "embed_walks",
     "from_every_node",
@@ -56,4 +61,5 @@ __all__ = [
     "random_graph",
     "read_edges",
     "read_graph",
+    "talk_events",
 ]

@@ -54,6 +54,11 @@ class NegativeSampler:
         rank = self._draw(count, torch.full((count,), len(self)), stream_key(seed, 0))
         return self._pair(rank)
 
+    def free(self, sources: Tensor) -> Tensor:
+        """Returns how many targets each source is not joined to, (S,) int64; raises `DataError` as `targets`."""
+        ends = self._ends(check_starts(sources, self._nodes, name="sources"))
+        return self._nodes - (ends[1] - ends[0])
+
     def targets(self, sources: Tensor, count: int, *, seed: int = 0) -> Tensor:
         """Returns `count` targets for each source, (S, count) int64; free targets of a source are equally likely.
 
@@ -69,7 +74,7 @@ class NegativeSampler:
         if count < 1:
             raise SettingError(f"count: found {count}; expected at least 1")
         sources = check_starts(sources, self._nodes, name="sources")
-        ends = torch.searchsorted(self._taken, torch.stack([sources, sources + 1]) * self._nodes)
+        ends = self._ends(sources)
         free = self._nodes - (ends[1] - ends[0])
         if bool((free == 0).any()):
             full = int(sources[free == 0][0])
@@ -77,6 +82,10 @@ class NegativeSampler:
         first = sources * self._nodes - ends[0]  # the free numbers below a source's own
         rank = self._draw(len(sources) * count, free.repeat_interleave(count), stream_key(seed, 1))
         return self._pair(first.repeat_interleave(count) + rank)[1].view(len(sources), count)
+
+    def _ends(self, sources: Tensor) -> Tensor:
+        """Returns where the edges of each source begin and end, (2, S)."""
+        return torch.searchsorted(self._taken, torch.stack([sources, sources + 1]) * self._nodes)
 
     def _draw(self, count: int, bound: Tensor, key: int) -> Tensor:
         which = np.arange(count)

@@ -84,6 +84,27 @@ def walk_temporal(walk: Walk, first: Tensor, later: Tensor, scores: Tensor | Non
     return _checked(walk, inside, nodes, positions)
 
 
+def walk_growing(walk: Walk, counts: Tensor, times: Tensor, *, after: float, bias: int) -> Trace:
+    """Walks forward in time over rows that have room behind their edges.
+
+    Args:
+        walk: What to walk; of its row bounds only where each row begins counts.
+        counts: (N,) int64: the edges of each row.
+        times: (E,) float64, ascending within a row.
+        after: Walks take edges later than this.
+        bias: Above 0 prefers late edges, below 0 early ones, 0 neither; the laws are those of `walk_temporal`.
+
+    Returns and raises as `walk_uniform`.
+    """
+    module = native.kernels()
+    if module is None:
+        return walk_growing_reference(walk, counts, times, after=after, bias=bias)
+    nodes, positions, handle = _results(module, walk)
+    return _checked(
+        walk, module.walk_growing(handle, counts.data_ptr(), times.data_ptr(), after, bias), nodes, positions
+    )
+
+
 def walk_node2vec_reference(walk: Walk, p: float, q: float) -> Trace:
     """The numpy reference of `walk_node2vec`, and with p = q = 1 of `walk_uniform`, number for number."""
     indptr, indices = walk.indptr.numpy(), walk.indices.numpy().astype(np.int64)
@@ -137,6 +158,35 @@ def walk_temporal_reference(walk: Walk, first: Tensor, later: Tensor, scores: Te
             if score is None:
                 break
             loss = score[low if falling else high - 1] - score[found[open_]]
+            open_ = open_[streams.uniform(walks[open_]) >= np.exp(-loss)]
+        return found
+
+    return _walk_reference(walk, choose)
+
+
+def walk_growing_reference(walk: Walk, counts: Tensor, times: Tensor, *, after: float, bias: int) -> Trace:
+    """The numpy reference of `walk_growing`, number for number."""
+    starts, count, time = walk.indptr.numpy(), counts.numpy(), times.numpy()
+
+    def choose(streams: Streams, walks: Array, node: Array, before: Array, edge: Array) -> Array:
+        del before
+        now = np.where(edge < 0, after, time[edge])
+        begin, end = starts[node], starts[node] + count[node]
+        first = lower_bound(time, begin, end, np.nextafter(now, np.inf))
+        found = np.full(len(node), -1)
+        open_ = np.flatnonzero(first < end)
+        while len(open_):
+            low, high, row = first[open_], end[open_], begin[open_]
+            found[open_] = low + streams.below(walks[open_], high - low)
+            if bias == 0:
+                break
+            span = time[high - 1] - time[row]
+            width = np.where(span > 0, span, 1.0)
+            chosen = time[found[open_]]
+            if bias > 0:
+                loss = (time[high - 1] - chosen) / width
+            else:
+                loss = (time[row] - time[low]) / width - (time[row] - chosen) / width
             open_ = open_[streams.uniform(walks[open_]) >= np.exp(-loss)]
         return found
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from torch import nn
 
 from gossamer.errors import ModelError, SettingError, unknown
-from gossamer.models.graph import APPNP, GAT, GCN, GIN, MLP, SAGE, Readout
+from gossamer.models.graph import APPNP, FNN, GAT, GCN, GIN, MLP, SAGE, Readout
 from gossamer.models.vision import VGG16, LeNet, Mixer, ResNet, Swin, ViT
 
 
@@ -77,6 +77,8 @@ def build(name: str, **arguments: Any) -> nn.Module:
         raise ModelError(f"{name} needs {' and '.join(missing)}; pass them, or use models.for_task with a task")
     full = {key: arguments.get(key, parameter.default) for key, parameter in parameters.items()}
     if per_graph:
+        if not isinstance(full["hidden"], int):
+            raise ModelError(f"{name}: hidden is {full['hidden']}; expected one width, to pool the nodes of a graph at")
         encoder = entry.model(**full | {"out_features": full["hidden"]})
         model: nn.Module = Readout(encoder, full["hidden"], full["out_features"], dropout=full["dropout"])
         full["per_graph"] = True
@@ -109,6 +111,9 @@ def for_task(name: str, task: Sized, **overrides: Any) -> nn.Module:
         fitting = [other for other in names() if _on_graphs(_entry(other)) != _on_graphs(entry)]
         raise ModelError(f"{name} is a network on {here}, but the task is on {there}; use {', '.join(fitting)}")
     arguments = {key: value for key, value in dimensions.items() if key in entry.parameters()}
+    if _on_graphs(entry) and len(task.example()) == 1 and not _alone(entry):
+        fitting = [other for other in names() if _on_graphs(_entry(other)) and _alone(_entry(other))]
+        raise ModelError(f"{name} needs a graph, but the task gives vectors alone; use {', '.join(fitting)}")
     if _on_graphs(entry) and len(task.example()) == 3:
         arguments["per_graph"] = True
     return build(name, **arguments | overrides)
@@ -144,6 +149,11 @@ def _on_graphs(entry: Entry) -> bool:
     return "in_features" in entry.parameters()
 
 
+def _alone(entry: Entry) -> bool:
+    """Says whether a network on graphs does without one."""
+    return inspect.signature(entry.model.forward).parameters["graph"].default is None  # type: ignore[attr-defined]
+
+
 def _adam(epochs: int, *, learning_rate: float, weight_decay: float) -> dict[str, Any]:
     optimizer = {"name": "adam", "learning_rate": learning_rate, "weight_decay": weight_decay}
     return {"epochs": epochs, "optimizer": optimizer}
@@ -169,6 +179,23 @@ _ON_PATCHES: dict[str, Any] = {
 
 _ZOO: dict[str, Entry] = {
     "appnp": Entry(model=APPNP, defaults={"hidden": 64}, training=_adam(300, learning_rate=0.01, weight_decay=5e-4)),
+    "fnn": Entry(
+        model=FNN,
+        defaults={"hidden": 128},
+        training={
+            "epochs": 20,
+            "optimizer": {"name": "sgd", "learning_rate": 0.05, "weight_decay": 0.0, "momentum": 0.0},
+            "schedule": {"name": "exponential", "gamma": 0.98},
+        },
+    ),
+    "fnn-node": Entry(
+        model=FNN,
+        defaults={"hidden": [256, 128], "bias": False, "dropout": 0.1},
+        training={
+            **_adam(20, learning_rate=0.004, weight_decay=1e-3),
+            "schedule": {"name": "exponential", "gamma": 0.99},
+        },
+    ),
     "gat": Entry(model=GAT, defaults={"hidden": 64}, training=_adam(300, learning_rate=0.005, weight_decay=5e-4)),
     "gcn": Entry(model=GCN, defaults={"hidden": 64}, training=_adam(200, learning_rate=0.01, weight_decay=5e-4)),
     "gin": Entry(model=GIN, defaults={"hidden": 64}, training=_adam(200, learning_rate=0.01, weight_decay=5e-4)),

@@ -47,7 +47,8 @@ class Recipe(Settings):
     )
     task: str | None = bounded(
         None,
-        doc="your own data instead: package.module:factory or file.py:factory, called with the seed if it takes one",
+        doc="your own data instead: package.module:factory or file.py:factory, called with the seed if it takes one; "
+        "or, beside data with times, temporal-link or temporal-node",
         example="own_model.py:make_task",
     )
     model: str = bounded(
@@ -156,8 +157,12 @@ class Recipe(Settings):
         values = {key: paths.from_file(key, value, folder) for key, value in values.items()}
         if "training" in changes and "training" in values:
             changes["training"] = Changes(**{**vars(values["training"]), **_changes(changes["training"]).given()})
+        from gossamer.references import is_reference
+
+        kind = changes.get("task", values.get("task"))  # a kind of task is made of data, so both stay
+        apart = not isinstance(kind, str) or is_reference(kind)
         for one, other in (("data", "task"), ("task", "data")):
-            if one in changes and other not in changes:
+            if one in changes and other not in changes and apart:
                 values.pop(other, None)
         with document.blame():
             return cls.make({**values, **changes}, of="the recipe")
@@ -193,10 +198,10 @@ class Recipe(Settings):
     def tasks(self) -> TaskSource:
         """Returns what makes the task of a seed."""
         from gossamer.recipes.sources import TaskSource
-        from gossamer.references import Reference
+        from gossamer.references import task_of
 
-        reference = None if self.task is None else Reference.parse(self.task)
-        return TaskSource(self.data, reference, self.columns, self.string_ids)
+        reference, kind = task_of(self.data, self.task)
+        return TaskSource(self.data, reference, self.columns, self.string_ids, kind)
 
     def network(self, tasks: TaskSource) -> ModelSource:
         """Returns what makes a network with fresh weights for the first seed's task."""
@@ -223,10 +228,11 @@ class Recipe(Settings):
 
     def _check(self) -> None:
         from gossamer.cost import Budget
-        from gossamer.references import Reference, is_reference
+        from gossamer.references import Reference, is_reference, task_of
 
-        if (self.data is None) == (self.task is None):
-            raise SettingError("data and task exclude each other, and one is needed; give one of them")
+        if self.data is None and self.task is None:
+            raise SettingError("data and task are both missing; give one of them")
+        task_of(self.data, self.task)
         if not self.methods or not self.seeds:
             raise SettingError("nothing to compare: give at least one method and one seed")
         labels = [choice.label for choice in self.methods]
@@ -239,9 +245,8 @@ class Recipe(Settings):
                 method.replace(**{method.knob: sparsity})
         for budget in self.budgets:
             Budget.parse(budget)
-        for text in (self.task, self.model if is_reference(self.model) else None):
-            if text is not None:
-                Reference.parse(text)
+        if is_reference(self.model):
+            Reference.parse(self.model)
         self.trains()
 
 

@@ -30,6 +30,7 @@ class TaskSource:
     Attributes:
         data: A data set by name, or the path of an edge list; None where `reference` is given.
         reference: The user's own task; see `as_task` for what it may be.
+        kind: What task is made of the data, such as `temporal-link[dimensions=16]`; None: the data set's own.
         columns: Of an edge list, see `gossamer.graph.read_edges`.
         string_ids: Whether the nodes of an edge list are names, whatever they look like.
     """
@@ -38,6 +39,7 @@ class TaskSource:
     reference: Reference | None = None
     columns: Sequence[str] | None = None
     string_ids: bool = False
+    kind: str | None = None
     _made: dict[int, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, seed: int) -> Task:
@@ -56,7 +58,10 @@ class TaskSource:
     def _make(self, seed: int) -> Task:
         if self.reference is None:
             assert self.data is not None
-            return datasets.task(self.data, seed=seed, columns=self.columns, string_ids=self.string_ids or None)
+            kind, options = (None, {}) if self.kind is None else one_named(self.kind, "--task takes one kind of task")
+            return datasets.task(
+                self.data, seed=seed, columns=self.columns, string_ids=self.string_ids or None, kind=kind, **options
+            )
         found, of = self.reference.resolve(), str(self.reference)
         task = _task_of(found, of, seed)  # before it is called: PyTorch Geometric's data can be
         if task is None and callable(found) and not isinstance(found, nn.Module):
@@ -141,9 +146,18 @@ def zoo(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         SettingError: It does not read so, or there are several.
     """
+    return one_named(text, "--model takes one network")
+
+
+def one_named(text: str, wanted: str) -> tuple[str, dict[str, Any]]:
+    """Reads one name, optionally with settings; `wanted` begins the message where there are several.
+
+    Raises:
+        SettingError: It does not read so, or there are several.
+    """
     found = parse_named(text)
     if len(found) != 1:
-        raise SettingError(f"--model takes one network, found {len(found)}: {', '.join(found)}")
+        raise SettingError(f"{wanted}, found {len(found)}: {', '.join(found)}")
     return next(iter(found.values()))
 
 

@@ -12,6 +12,9 @@ from gossamer.tasks.readers.images import Images as Images
 from gossamer.tasks.sampled_node import SampledNodeClassification as SampledNodeClassification
 from gossamer.tasks.task import Split as Split
 from gossamer.tasks.task import Task as Task
+from gossamer.tasks.temporal import TemporalLink as TemporalLink
+from gossamer.tasks.temporal import TemporalNode as TemporalNode
+from gossamer.tasks.temporal import WalkVectors as WalkVectors
 
 __all__ = [
     "GraphBatch",
@@ -25,5 +28,8 @@ __all__ = [
     "SampledNodeClassification",
     "Split",
     "Task",
+    "TemporalLink",
+    "TemporalNode",
+    "WalkVectors",
     "datasets",
 ]

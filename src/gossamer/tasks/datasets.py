@@ -17,6 +17,7 @@ from typing import Any
 
 from gossamer.errors import DataError, SettingError, unknown
 from gossamer.graph import EdgeList, Graph, read_edges
+from gossamer.tasks import kinds
 from gossamer.tasks.catalogue import CATALOGUE, DataSet, Kind, Raw
 from gossamer.tasks.graph_classification import GraphClassification
 from gossamer.tasks.image import ImageClassification
@@ -107,6 +108,7 @@ def task(
     seed: int = 0,
     columns: Sequence[str] | None = None,
     string_ids: bool | None = None,
+    kind: str | None = None,
     **options: Any,
 ) -> Task:
     """Reads a data set and makes the task that the literature makes of it.
@@ -120,14 +122,18 @@ def task(
         seed: Which splits, where they are drawn.
         columns: What the columns of an edge list of one's own are, see `gossamer.graph.read_edges`.
         string_ids: Whether its nodes have names; None sees from the first lines.
+        kind: Of the task, one of `tasks.kinds.KINDS`, such as "temporal-link"; None takes the data set's own.
         **options: Of the task's class (and of `NodeClassification.from_graph`, where splits are drawn).
 
     Raises:
         DataError: As `read`; or the data do not make a task.
-        SettingError: The task has no such option; the nearest one is named.
+        SettingError: The kind is unknown, or the task has no such option; the nearest one is named.
     """
     raw = read(name, columns=columns, string_ids=string_ids)
     entry = CATALOGUE.get(name)
+    kind = kind or (entry.task if entry else None)
+    if kind is not None:
+        return kinds.make(kind, raw, seed=seed, name=_title(name), **options)
     given = dict(entry.options if entry else {}) | options | {"name": _title(name)}
     if isinstance(raw, Images):
         return _make(ImageClassification, raw, given, seed=seed)

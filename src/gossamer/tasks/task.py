@@ -57,6 +57,10 @@ class Task(ABC):
         """
         return {}
 
+    def stages(self) -> dict[str, float]:
+        """Returns what making the task took by stage, in seconds; nothing where there are no stages."""
+        return {}
+
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
         """Returns this task with its tensors on `device`."""

@@ -7,7 +7,7 @@ from gossamer.tasks.readers import bundled
 
 
 def bundled_sets() -> list[DataSet]:
-    """Returns the digits, as images and as a graph, and a generated graph."""
+    """Returns the digits, as images and as a graph, and generated graphs and streams."""
     return [
         DataSet(
             name="digits",
@@ -30,5 +30,20 @@ def bundled_sets() -> list[DataSet]:
             summary="a generated graph: contextual stochastic block model",
             sizes={"nodes": 2000, "edges": 20056, "features": 64, "classes": 4},
             read=lambda _: bundled.block_model(),
+        ),
+        DataSet(
+            name="communities",
+            kind="nodes",
+            summary="generated events, mostly within communities, in time",
+            sizes={"nodes": 1000, "edges": 40000, "classes": 10},
+            read=lambda _: bundled.communities(),
+            task="temporal-node",
+        ),
+        DataSet(
+            name="talk",
+            kind="links",
+            summary="generated messages, shaped like those of a wiki's talk pages, in time",
+            sizes={"nodes": 2000, "edges": 20000},
+            read=lambda _: bundled.talk(),
         ),
     ]

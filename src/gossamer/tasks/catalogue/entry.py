@@ -25,6 +25,7 @@ class DataSet:
     read: Callable[[Sequence[Path]], Raw]  # takes the paths of `files`
     files: tuple[str, ...] = ()  # none: the set comes with gossamer
     url: Callable[[str], str] | None = None  # where a file can be downloaded
+    task: str | None = None  # the kind of task made, see `tasks.kinds`; None: by `kind`
     splits: Literal["published", "drawn"] = "drawn"
     options: Mapping[str, Any] = field(default_factory=dict)  # of the task, unless the caller says otherwise
     advice: str = ""  # added to the message when a file is missing

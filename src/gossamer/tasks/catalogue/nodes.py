@@ -7,12 +7,13 @@ from pathlib import Path
 
 from gossamer.tasks.catalogue.entry import DataSet, below
 from gossamer.tasks.readers import planetoid
+from gossamer.tasks.readers.contacts import read_coauthors, read_contacts
 from gossamer.tasks.readers.npz import read_heterophilous, read_sparse_npz
 
 
 def node_sets() -> list[DataSet]:
-    """Returns the citation, co-purchase, co-author, social and heterophilous graphs."""
-    return [*_planetoid(), *_sparse_npz(), *_heterophilous()]
+    """Returns the citation, co-purchase, co-author, social and heterophilous graphs, and those in time."""
+    return [*_planetoid(), *_sparse_npz(), *_heterophilous(), *_in_time()]
 
 
 def _planetoid() -> list[DataSet]:
@@ -159,3 +160,23 @@ def _heterophilous() -> list[DataSet]:
 
 def _nodes(nodes: int, edges: int, features: int, classes: int) -> dict[str, int]:
     return {"nodes": nodes, "edges": edges, "features": features, "classes": classes}
+
+
+def _in_time() -> list[DataSet]:
+    rows = [
+        ("highschool-2011", "pupils near each other", "highschool_2011.txt.gz", read_contacts, (126, 57122, 4)),
+        ("highschool-2012", "pupils near each other", "highschool_2012.txt.gz", read_contacts, (180, 90094, 5)),
+        ("coauthors", "authors by year, and their field", "academic_toy.npz", read_coauthors, (2000, 29704, 5)),
+    ]
+    return [
+        DataSet(
+            name=name,
+            kind="nodes",
+            summary=f"{summary}, in time",
+            sizes=dict(zip(("nodes", "edges", "classes"), sizes, strict=True)),
+            read=read,
+            files=(f"dynamic_node/{file}",),
+            task="temporal-node",
+        )
+        for name, summary, file, read, sizes in rows
+    ]

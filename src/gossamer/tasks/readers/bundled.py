@@ -1,4 +1,4 @@
-"""Sets that need no file: scikit-learn's handwritten digits, as images and as a graph, and a generated graph.
+"""Sets that need no file: scikit-learn's handwritten digits, as images and as a graph, and generated ones.
 
 The digits are 1,797 real images of 8x8 pixels with 16 grey levels (E. Alpaydin and C. Kaynak, UCI, 1998).
 They come from 43 writers in the order of the file, so they are shuffled before a fifth is set apart for the
@@ -12,7 +12,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from gossamer.graph import Graph, csbm, knn_graph
+from gossamer.graph import EdgeList, Graph, community_events, csbm, knn_graph, talk_events
 from gossamer.tasks.readers.images import Images
 from gossamer.tasks.seeding import generator
 
@@ -45,3 +45,13 @@ def digits_graph() -> Graph:
 def block_model() -> Graph:
     """Returns a generated graph in which edges and features both hint at four classes; always the same."""
     return csbm(2000, classes=4, features=64, degree=10.0, structure=1.5, signal=12.0, seed=0)
+
+
+def communities() -> Graph:
+    """Returns generated events among ten communities; always the same."""
+    return community_events(1000, 40_000, seed=0)
+
+
+def talk() -> EdgeList:
+    """Returns a generated stream of messages; always the same."""
+    return talk_events(2000, 20_000, seed=0)

@@ -1,0 +1,61 @@
+"""A feed-forward network on vectors that are given: of nodes, or of both ends of a link.
+
+The classifier on top of temporal walks: Talati et al., "A deep dive into understanding the random walk-based temporal
+graph learning", IISWC 2021; Peng et al., "Towards sparsification of graph neural networks", ICCD 2022. For links one
+hidden layer of 128; for nodes hidden layers of 256 and 128 without biases, with dropout. Ours: the output is the last
+linear layer's, where their code for nodes has dropout and ReLU after that too, which can leave a class no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gossamer.errors import ModelError
+from gossamer.graph import Graph
+from gossamer.nn import Features, Linear, dropout
+
+
+class FNN(nn.Module):
+    """Linear layers with ReLU, and dropout of what the hidden ones give.
+
+    Args:
+        in_features: Width of the vectors.
+        out_features: Width of the output: the number of classes, or 1 for the score of a link.
+        hidden: Width of each layer between; none makes the network linear.
+        bias: Whether layers have one.
+        dropout: Probability of dropping an element of a hidden layer while training.
+
+    Raises:
+        ModelError: A hidden layer has no width.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: int | Sequence[int] = (128,),
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        hidden = [hidden] if isinstance(hidden, int) else list(hidden)
+        if min(hidden, default=1) < 1:
+            raise ModelError(f"fnn: hidden is {hidden}; expected widths of at least 1")
+        self.dropout = dropout
+        wide = [in_features, *hidden, out_features]
+        self.linears = nn.ModuleList(Linear(before, after, bias=bias) for before, after in pairwise(wide))
+
+    def forward(self, x: Features, graph: Graph | Tensor | None = None) -> Tensor:
+        """Maps vectors (N, in_features) to (N, out_features); `graph` is not used."""
+        free = not torch.is_grad_enabled()  # to overwrite: a fresh tensor costs more than the arithmetic
+        first, *others = self.linears
+        out: Tensor = first(x)
+        for linear in others:
+            out = linear(dropout(F.relu(out, inplace=free), self.dropout, self.training))
+        return out

@@ -1,0 +1,143 @@
+"""Prediction of links in time: which events come next, from walks over those that came before.
+
+Talati et al., "A deep dive into understanding the random walk-based temporal graph learning", IISWC 2021. A pair's
+input is the vectors of its source and target side by side; each event is set against one pair without an edge, half of
+which keep the event's source. The earliest events train and the latest test. Ours, so that nothing of the future is
+known: walks see training events only, training pairs are drawn against training events only, and validation lies
+between training and test. `leaky` gives the protocol of the paper's code instead, for comparison.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gossamer.errors import DataError
+from gossamer.graph import EdgeList, Graph, NegativeSampler
+from gossamer.kernels.random import stream_key
+from gossamer.tasks import checks, metrics
+from gossamer.tasks.seeding import generator
+from gossamer.tasks.task import Split
+from gossamer.tasks.temporal.events import Events
+from gossamer.tasks.temporal.vectors import OnVectors, Rows, WalkVectors
+
+_HELD_OUT: tuple[Split, ...] = ("val", "test")
+
+
+class TemporalLink(OnVectors):
+    """Predicts events; the model gets (B, 2 D), a source and a target a row, and returns (B, 1), the scores.
+
+    Training pairs without an edge are drawn anew each epoch; those of validation and test are fixed, and no event
+    ever joins them. `auroc_new` is over the events whose pair no training event joins: a repeated pair is easy.
+
+    Args:
+        events: Time-stamped edges.
+        walks: How vectors are made.
+        val: Fraction of the events for validation, in (0, 1).
+        test: Fraction of the events for the test, the latest, in (0, 1).
+        leaky: Whether to do as the paper's code: walks over all events, those of the test too; training and
+            validation events drawn from all before the test, apart from each other, so that they overlap; and no
+            drawn pair is ever an event.
+        batch_size: Pairs a training step, at least 1; every second is an event.
+        seed: Of walks, vectors and drawn pairs.
+        name: What reports call the task.
+
+    Raises:
+        DataError: The edges have no time, a split would be empty, or every pair is an event.
+        SettingError: A number is out of its range.
+    """
+
+    metric = "auroc"
+
+    def __init__(
+        self,
+        events: Events | EdgeList | Graph,
+        *,
+        walks: WalkVectors | None = None,
+        val: float = 0.2,
+        test: float = 0.2,
+        leaky: bool = False,
+        batch_size: int = 1024,
+        seed: int = 0,
+        name: str = "temporal-link",
+    ) -> None:
+        checks.check_setting("val", val, gt=0, lt=1)
+        checks.check_setting("test", test, gt=0, lt=1 - val)
+        events = events if isinstance(events, Events) else Events.of(events)
+        self.splits = _split(events, val, test, leaky=leaky, seed=seed)
+        every, known = events.graph(), events if leaky else self.splits["train"]
+        vectors, stages = (walks or WalkVectors()).embed(known, seed=seed)
+        super().__init__(name, vectors, stages, batch_size=batch_size, outputs=1)
+        whole = NegativeSampler(every)
+        self._sampler = whole if leaky else NegativeSampler(known.graph())
+        self._fixed: dict[Split, Tensor] = {
+            part: _against(self.splits[part], whole, stream_key(seed, 3, place)) for place, part in enumerate(_HELD_OUT)
+        }
+        joined = torch.unique(_numbers(self.splits["train"]))
+        self._new = {part: ~torch.isin(_numbers(self.splits[part]), joined) for part in self._fixed}
+
+    def loss(self, model: nn.Module, batch: Rows) -> Tensor:
+        """Returns the mean binary cross entropy over the pairs of a batch."""
+        return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
+
+    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+        """Returns the area under the ROC curve, average precision and accuracy; but for training also `auroc_new`.
+
+        Raises:
+            ModelError: The model's output is not (B, 1).
+        """
+        return super().evaluate(model, split)
+
+    def _train_rows(self) -> int:
+        return 2 * len(self.splits["train"])
+
+    def _rows(self, split: Split, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+        events = self.splits[split]
+        drawn = _against(events, self._sampler, stream_key(seed, epoch)) if split == "train" else self._fixed[split]
+        pairs = torch.cat([torch.stack([events.source, events.target], dim=1), drawn])
+        return pairs, torch.cat([torch.ones(len(events)), torch.zeros(len(drawn))])
+
+    def _scores(self, split: Split, output: Tensor, y: Tensor) -> dict[str, float]:
+        scores, truth = output[:, 0], y.long()
+        found = metrics.ranking(scores, truth)
+        found["accuracy"] = float(((scores > 0) == (y > 0)).double().mean())
+        new = self._new.get(split)
+        if new is not None and bool(new.any()):
+            kept = torch.cat([new, torch.ones_like(new)]).to(y.device)
+            found["auroc_new"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
+        return found
+
+
+def _split(events: Events, val: float, test: float, *, leaky: bool, seed: int) -> dict[Split, Events]:
+    count = len(events)
+    n_val, n_test = round(count * val), round(count * test)
+    n_train = count - n_val - n_test
+    if min(n_val, n_test, n_train) < 1:
+        raise DataError(
+            f"{count} events make {n_train} for training, {n_val} for validation, {n_test} for the test; "
+            "expected at least one each"
+        )
+    if not leaky:
+        train, val_, test_ = events[:n_train], events[n_train : n_train + n_val], events[n_train + n_val :]
+        return {"train": train, "val": val_, "test": test_}
+    before = events[: n_train + n_val]
+    draws = [torch.randperm(len(before), generator=generator(seed, part)) for part in (4, 5)]
+    parts = [rows[:size].sort().values for rows, size in zip(draws, (n_train, n_val), strict=True)]
+    train, val_ = (Events(before.source[rows], before.target[rows], before.time[rows], events.nodes) for rows in parts)
+    return {"train": train, "val": val_, "test": events[n_train + n_val :]}
+
+
+def _against(events: Events, sampler: NegativeSampler, seed: int) -> Tensor:
+    """Returns a pair without an edge for each event, (E, 2): with the event's source, or, as likely, drawn whole."""
+    keeps = torch.rand(len(events), generator=generator(seed, 0)) < 0.5
+    keeps &= sampler.free(events.source) > 0
+    pairs = torch.empty(len(events), 2, dtype=torch.int64)
+    sources = events.source[keeps]
+    pairs[keeps, 0], pairs[keeps, 1] = sources, sampler.targets(sources, 1, seed=seed)[:, 0]
+    pairs[~keeps] = sampler.pairs(len(events) - len(sources), seed=seed).T
+    return pairs
+
+
+def _numbers(events: Events) -> Tensor:
+    return events.source * events.nodes + events.target
