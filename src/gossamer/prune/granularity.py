@@ -232,7 +232,6 @@ class Columns(Granularity):
     """
 
     name = "columns"
-    regrows = True
     width: int = bounded(1, ge=1)  # consecutive columns removed together
 
     def sizes(self, rows: int, columns: int) -> Tensor:
