@@ -75,17 +75,31 @@ GRAPHS: dict[str, Callable[[], nn.Module]] = {
 }
 IMAGES = {
     "lenet": (1, 12),
+    "mixer": (1, 8),
     "resnet20": (3, 8),
     "resnet56": (3, 8),
+    "swin": (3, 32),
     "vgg16": (1, 8),
     "vit": (3, 8),
 }
 
 
+VECTORS = ["fnn", "fnn-node"]
+
+
 def test_the_tables_hold_the_zoo() -> None:
-    assert {name for name in GRAPHS if name.islower() and "." not in name} - {"own", "unknown"} | set(IMAGES) == set(
-        models.names()
-    )
+    graphs = {name for name in GRAPHS if name.islower() and "." not in name} - {"own", "unknown"}
+    assert graphs | set(IMAGES) | set(VECTORS) == set(models.names())
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_networks_on_vectors_of_any_number(name: str, tmp_path: Path) -> None:
+    model = _zoo(name).eval()
+    x = torch.randn(5, WIDTH)
+    for kind in ("onnx", "pt2"):
+        found = export(model, (torch.randn(2, WIDTH),), tmp_path / f"net.{kind}")
+        run = onnx.runner(str(found.path)) if kind == "onnx" else program.runner(found.path)
+        assert difference(run((x,)), [model(x)]) <= TOLERANCE
 
 
 @pytest.fixture(scope="module")
