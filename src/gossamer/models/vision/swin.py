@@ -105,7 +105,7 @@ class SwinBlock(nn.Module):
         query, key, value = parts.permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # (B, W heads, size, hidden / heads) each
         mask = self.bias[self.places].permute(2, 0, 1).masked_fill(self.apart[:, None], -torch.inf)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.flatten(0, 1))
-        attended = attended.unflatten(1, (count**2, self.heads))
+        attended = attended.view(batch, count**2, self.heads, size, hidden // self.heads)
         merged = self.merge(attended.transpose(2, 3).reshape(batch, count**2, size, hidden))
         rows = merged.view(batch, count, count, self.window, self.window, hidden).transpose(2, 3)
         out: Tensor = rows.reshape(batch, grid, grid, hidden).roll((self.shift, self.shift), (1, 2))
