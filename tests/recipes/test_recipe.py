@@ -22,8 +22,12 @@ from gossamer.train import Training
 
 SMALL: dict[str, Any] = {"data": "digits-graph", "model": "gcn", "out": "/runs/x"}
 
-# A text such as 0e0 is a number where a YAML file does not quote it, and PyYAML does not.
-LABELS = st.text(min_size=1, max_size=10).filter(lambda text: not re.fullmatch(r"[-+]?[0-9]+[eE][-+]?[0-9]+", text))
+
+def texts(**sizes: int) -> st.SearchStrategy[str]:
+    """Any text but one such as 0e0, which is a number where a YAML file does not quote it, and PyYAML does not."""
+    return st.text(**sizes).filter(lambda text: not re.fullmatch(r"[-+]?[0-9]+[eE][-+]?[0-9]+", text))
+
+
 METHODS = st.one_of(
     st.sampled_from(["dense", "magnitude", "rigl[every=5]", 'rigl[allocation={"name":"uniform"}]']).map(Choice.of),
     st.builds(
@@ -34,11 +38,11 @@ METHODS = st.one_of(
             optional={
                 "every": st.integers(1, 10**6),
                 "first": st.floats(0.01, 1.0),
-                "exclude": st.lists(st.text(max_size=5), max_size=2),
+                "exclude": st.lists(texts(max_size=5), max_size=2),
                 "grow": st.sampled_from(["at-random", {"name": "by-momentum", "decay": 0.5}]),
             },
         ),
-        label=LABELS,
+        label=texts(min_size=1, max_size=10),
     ),
 )
 CHANGES = st.builds(
