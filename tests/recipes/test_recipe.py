@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gossamer
+from gossamer.compression import methods
 from gossamer.errors import GossamerError, SettingError
 from gossamer.recipes import Choice, Recipe, RecipeError
 from gossamer.recipes.changes import Changes
@@ -105,6 +106,19 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path, monkeypa
     assert Recipe.load(Recipe.load("r.toml").save("s.toml")) == Recipe.load("r.toml")
     named = Recipe.load("r.toml", {"data": "cora", "model": "own.nets:Net"})
     assert (named.data, named.model) == ("cora", "own.nets:Net"), "names are no paths"
+
+
+def test_all_is_every_method_that_is_not_named_beside_it(tmp_path: Path) -> None:
+    recipe = Recipe(**SMALL, methods="rigl[every=5],dense,all")
+    labels = [choice.label for choice in recipe.methods]
+    assert labels[:2] == ["rigl[every=5]", "dense"]
+    assert labels[2:] == [name for name in sorted(methods()) if name != "dense"]
+    (tmp_path / "r.toml").write_text('data = "digits-graph"\nmodel = "gcn"\nout = "/runs/x"\nmethods = ["all"]\n')
+    loaded = Recipe.load(tmp_path / "r.toml")
+    assert set(loaded.settings()) == set(methods())
+    assert Recipe.load(loaded.save(tmp_path / "s.toml")) == loaded
+    with pytest.raises(SettingError, match="all takes no settings, found every"):
+        Recipe(**SMALL, methods="all[every=5]")
 
 
 def test_the_smallest_file_has_the_defaults_of_python(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def register(name: str, method: Method, *, summary: str, paper: str = "") -> Met
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise SettingError(f"method name {name!r} should be lower-case words joined by hyphens, like 'magnitude-simd'")
-    if name in _REGISTERED and _REGISTERED[name].method != method:
+    if name == "all" or (name in _REGISTERED and _REGISTERED[name].method != method):
         raise SettingError(f"method name {name!r} is taken; choose another")
     _REGISTERED[name] = Named(name, method, summary, paper or method.paper)
     return method

@@ -220,7 +220,7 @@ def convolutional(task: Task) -> nn.Module:
     )
 
 
-def image_subset(name: str, count: int, *, seed: int) -> ImageClassification:
+def image_subset(name: str, count: int, *, seed: int, batch_size: int = 64) -> ImageClassification:
     """Returns the task of `count` training images of a data set and as many test images, without augmentation.
 
     Which ones is always the same; the seed decides which fifth of the training images is held out for validation.
@@ -245,7 +245,7 @@ def image_subset(name: str, count: int, *, seed: int) -> ImageClassification:
         test_x=images.test_x[test],
         test_y=images.test_y[test],
     )
-    return ImageClassification(some, batch_size=64, val=0.2, seed=seed, name=name)
+    return ImageClassification(some, batch_size=batch_size, val=0.2, seed=seed, name=name)
 
 
 PAPER = register(

@@ -10,7 +10,7 @@ what `gossamer recipe init` writes. In a file, relative paths start at the file'
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gossamer.train import Training
 
 SPARSITIES = (0.5, 0.9)  # where neither sparsities nor budgets are given
+ALL = "all"  # in the place of a method: each that is registered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ class Recipe(Settings):
     methods: tuple[Choice, ...] = dataclasses.field(
         default=tuple(Choice(kind=kind) for kind in ("dense", "magnitude", "rigl")),
         metadata={
-            "doc": "methods (`gossamer methods` lists them), optionally with settings: 'rigl[every=50]'",
+            "doc": "methods (`gossamer methods` lists them), optionally with settings: 'rigl[every=50]'; "
+            "all is each of them",
             "example": ["dense", "magnitude", "rigl[every=50]", {"name": "rigl", "every": 5, "label": "often"}],
         },
     )
@@ -107,7 +109,7 @@ class Recipe(Settings):
         if isinstance(self.methods, str):
             object.__setattr__(self, "methods", choices(self.methods))
         if isinstance(self.methods, list | tuple):
-            object.__setattr__(self, "methods", tuple(Choice.of(method) for method in self.methods))
+            object.__setattr__(self, "methods", _expanded([Choice.of(method) for method in self.methods]))
         object.__setattr__(self, "training", _changes(self.training))
         for key in paths.PATHS:
             object.__setattr__(self, key, paths.from_file(key, getattr(self, key), Path()))
@@ -262,6 +264,22 @@ def choices(text: str) -> tuple[Choice, ...]:
     return tuple(Choice(kind=kind, settings=settings, label=label) for label, (kind, settings) in named)
 
 
+def _expanded(named: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Puts every registered method that has no place of its own in that of `all`."""
+    from gossamer.compression import methods
+
+    found: list[Choice] = []
+    for choice in named:
+        if choice.kind != ALL:
+            found.append(choice)
+        elif choice.settings:
+            raise SettingError(f"{ALL} takes no settings, found {', '.join(choice.settings)}; name a method for them")
+        else:
+            labels = {other.label for other in named}
+            found += [Choice(kind=name) for name in methods() if name not in labels]
+    return tuple(found)
+
+
 def _method(choice: Choice) -> Method:
     from gossamer.compression import method
 
@@ -295,7 +313,8 @@ def _read(kind: type[Settings], document: Document, key: str, value: Any) -> Any
         for place, item in enumerate(value):
             with document.blame(key, place):
                 found.append(Choice.of(item))
-                _method(found[-1])
+                for choice in _expanded(found[-1:]):
+                    _method(choice)
         return tuple(found)
 
 
