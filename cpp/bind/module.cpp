@@ -30,6 +30,7 @@ extern const Kernels table;
 void bind_low_bits(nb::module_&);
 }  // namespace gossamer
 
+void bind_engine(nb::module_& m);
 void bind_sampling(nb::module_& m);
 void bind_sparse_layer(nb::module_& m);
 
@@ -117,6 +118,7 @@ NB_MODULE(_native, m) {
   m.def("transpose_csr", &transpose, unlocked);
   m.def("aggregate", &aggregate, unlocked);
   m.def("edge_dot", &edge_dot, unlocked);
+  bind_engine(m);
   bind_low_bits(m);
   bind_neighbours(m);
   bind_sampling(m);

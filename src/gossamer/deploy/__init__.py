@@ -8,6 +8,9 @@ from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.changes import SwapPool as SwapPool
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
+from gossamer.deploy.engine import Engine as Engine
+from gossamer.deploy.engine import Explained as Explained
+from gossamer.deploy.engine import compile as compile  # noqa: A004
 from gossamer.deploy.export import Exported as Exported
 from gossamer.deploy.export import Form as Form
 from gossamer.deploy.export import compare_exports as compare_exports
@@ -21,6 +24,8 @@ __all__ = [
     "Accelerated",
     "Change",
     "Choice",
+    "Engine",
+    "Explained",
     "Exported",
     "FoldNorm",
     "Form",
@@ -30,6 +35,7 @@ __all__ = [
     "SwapPool",
     "accelerate",
     "compare_exports",
+    "compile",
     "export",
     "load",
     "read_plan",

@@ -1,0 +1,56 @@
+"""Compiles a network into an engine: trace, lower, simplify, choose kernels, lay out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gossamer.deploy.engine.engine import Engine
+from gossamer.deploy.engine.kernels import choose_kernels
+from gossamer.deploy.engine.lower import lower
+from gossamer.deploy.engine.passes import simplify
+from gossamer.deploy.export.inputs import inputs_of
+from gossamer.deploy.export.layers import standard_layers
+from gossamer.deploy.export.trace import predicting, trace, with_our_layers
+from gossamer.errors import SettingError
+
+
+def compile(  # noqa: A001  it is called as gossamer.deploy.compile
+    model: nn.Module, example: tuple[Any, ...], *, dynamic: bool = True, threads: int | None = None
+) -> Engine:
+    """Compiles a network for prediction on this machine's CPU.
+
+    Args:
+        model: Any network that `torch.export` can trace; it is left as it is. Pruned layers get sparse kernels where
+            these are faster here.
+        example: Its positional arguments; tensors, CSR or Graph.
+        dynamic: Whether the number of images, nodes and edges may differ from call to call.
+        threads: Of a call; PyTorch's own number by default.
+
+    Returns:
+        The engine, which is called like the model. What has no kernel runs in PyTorch; `Engine.torch_steps` names it.
+
+    Raises:
+        ModelError: The network cannot be traced, or there are no native kernels here.
+        SettingError: `threads` is below 1.
+    """
+    if threads is not None and threads < 1:
+        raise SettingError(f"threads is {threads}; expected at least 1")
+    threads = threads or torch.get_num_threads()
+    plain = standard_layers(predicting(model))
+    inputs = inputs_of(plain, example)
+    if not dynamic:
+        inputs = inputs.fixed()
+    with torch.no_grad():
+        single = isinstance(plain(*example), Tensor)
+    graph = simplify(lower(trace(with_our_layers(plain, inputs), inputs, standard=False)))
+    sizes = {
+        size: one.value.shape[axis]
+        for value, one in zip(graph.inputs, inputs.of, strict=True)
+        for axis, size in enumerate(value.size)
+        if not isinstance(size, int) and size.is_Symbol
+    }
+    choose_kernels(graph, sizes, threads)
+    return Engine(graph, inputs, threads=threads, single=single)

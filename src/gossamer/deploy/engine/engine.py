@@ -1,0 +1,249 @@
+"""A compiled network: native plans, called one after the other, with PyTorch in between where there is no kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gossamer.deploy.engine.graph import Graph, Size, Step, Value
+from gossamer.deploy.engine.segments import Segment, segments
+from gossamer.deploy.engine.words import encode
+from gossamer.deploy.export.inputs import Inputs
+from gossamer.errors import DataError, GossamerError, ModelError
+from gossamer.graph import CSR
+from gossamer.graph import Graph as Data
+from gossamer.kernels import native
+
+_REMEMBERED = 64  # shapes of inputs whose instance is found without asking
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One step of a compiled network, as it ran on the example.
+
+    Attributes:
+        operator: The operators it stands for.
+        kernel: Native step and, of a product, the packing of its weight; "PyTorch" where there is no kernel.
+        shape: Of its result.
+        density: Fraction of a product's weights that are not zero; None elsewhere.
+        microseconds: Median time.
+        gflops: Floating-point operations a second, in billions, counting what a dense product would take times the
+            density; None where they are not counted.
+        share: Fraction of the time of all steps.
+    """
+
+    operator: str
+    kernel: str
+    shape: tuple[int, ...]
+    density: float | None
+    microseconds: float
+    gflops: float | None
+    share: float
+
+
+class Engine:
+    """A network compiled for prediction; `gossamer.deploy.compile` makes it.
+
+    Called with the model's own arguments, it returns what the model returns. It holds no state: several threads may
+    call it at the same time.
+
+    Attributes:
+        threads: Of each call.
+    """
+
+    def __init__(self, graph: Graph, inputs: Inputs, *, threads: int, single: bool) -> None:
+        self.threads = threads
+        self._graph, self._inputs, self._single = graph, inputs, single
+        self._runs = [_Native(one, threads) if one.native else _Torch(one, graph) for one in segments(graph)]
+
+    @property
+    def torch_steps(self) -> tuple[str, ...]:
+        """The operators that run in PyTorch because there is no kernel for them; () where all is native."""
+        return tuple(step.origin for run in self._runs if isinstance(run, _Torch) for step in run.segment.steps)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns the network's output for its positional arguments, of any batch size or graph.
+
+        Raises:
+            DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
+        """
+        found = self._run(self.tensors(arguments))
+        outputs = tuple(found[value] for value in self._graph.outputs)
+        return outputs[0] if self._single else outputs
+
+    def tensors(self, arguments: Sequence[Any]) -> list[Tensor]:
+        """Returns the plain tensors of a call's arguments."""
+        tensors: list[Tensor] = []
+        for argument in arguments:
+            if isinstance(argument, Data):
+                tensors.append(argument.to_edge_index())
+                if self._inputs.weighted:
+                    if argument.weights is None:
+                        raise DataError("the network was compiled for a graph with edge weights; this one has none")
+                    tensors.append(argument.weights)
+            elif isinstance(argument, CSR):
+                tensors.append(argument.to_dense())
+            elif isinstance(argument, Tensor):
+                tensors.append(argument)
+            else:
+                raise DataError(f"found an argument of {type(argument).__name__}; expected tensors, CSR or Graph")
+        names, expected = self._inputs.names, self._graph.inputs
+        if len(tensors) != len(expected):
+            raise DataError(f"found {len(tensors)} inputs, expected {len(expected)}: {', '.join(names)}")
+        for place, (value, tensor) in enumerate(zip(expected, tensors, strict=True)):
+            if tensor.dtype is not value.dtype or tensor.dim() != len(value.size):
+                raise DataError(
+                    f"{names[place]}: found {tensor.dtype} of shape {tuple(tensor.shape)}, expected {value.dtype} with "
+                    f"{len(value.size)} axes"
+                )
+            if tensor.device.type != "cpu":
+                raise DataError(
+                    f"{names[place]}: is on {tensor.device}; the engine runs on the CPU, so call .cpu() first"
+                )
+        return tensors
+
+    def explain(self, *arguments: Any, repeats: int = 20) -> list[Explained]:
+        """Returns what runs for a call, step by step, with times.
+
+        Args:
+            *arguments: Of the call; by default those it was compiled with.
+            repeats: Of the call, of which medians are taken.
+        """
+        tensors = self.tensors(arguments) if arguments else list(self._inputs.values)
+        rounds = []
+        for _ in range(repeats):
+            times: list[tuple[_Native | _Torch, list[int]]] = []
+            found = self._run(tensors, times)
+            rounds.append([one for _, steps in times for one in steps])
+        medians = [sorted(column)[len(column) // 2] / 1000 for column in zip(*rounds, strict=True)]
+        steps = [step for run in self._runs for step in run.segment.steps]
+        bindings = _bindings(self._graph, found)
+        total = sum(medians) or 1.0
+        return [
+            _explained(step, time, time / total, bindings, found) for step, time in zip(steps, medians, strict=True)
+        ]
+
+    def _run(self, tensors: Sequence[Tensor], times: list[Any] | None = None) -> dict[Value, Tensor]:
+        values = dict(zip(self._graph.inputs, tensors, strict=True))
+        for run in self._runs:
+            spent = run(values, times is not None)
+            if times is not None:
+                times.append((run, spent))
+        return values
+
+
+class _Native:
+    """A stretch of native steps."""
+
+    def __init__(self, segment: Segment, threads: int) -> None:
+        module = native.kernels()
+        if module is None:
+            raise ModelError(f"the engine needs the native kernels: {native.why_unavailable()}")
+        self.segment = segment
+        words, self._constants = encode(segment.inputs, segment.outputs, segment.steps)
+        self._engine = module.Engine(
+            words, [one.data_ptr() for one in self._constants], [one.nbytes for one in self._constants], threads
+        )
+        self._known: dict[Any, tuple[Any, list[list[int]]]] = {}
+
+    def __call__(self, values: dict[Value, Tensor], timed: bool) -> list[int]:
+        inputs = [values[value].contiguous() for value in self.segment.inputs]
+        shapes = tuple([one.shape for one in inputs])
+        known = self._known.get(shapes)
+        if known is None:
+            known = self._instance(shapes)
+        instance, sizes = known
+        outputs = [
+            torch.empty(size, dtype=value.dtype) for size, value in zip(sizes, self.segment.outputs, strict=True)
+        ]
+        given, results = [one.data_ptr() for one in inputs], [one.data_ptr() for one in outputs]
+        spent: list[int] = []
+        if timed:
+            spent = self._engine.profile(instance, given, results)
+        else:
+            failed = self._engine.run(instance, given, results)
+            if failed >= 0:
+                raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
+        values.update(zip(self.segment.outputs, outputs, strict=True))
+        return spent
+
+    def _instance(self, shapes: tuple[Any, ...]) -> tuple[Any, list[list[int]]]:
+        try:
+            instance = self._engine.instance([list(shape) for shape in shapes])
+        except ValueError as error:
+            raise DataError(f"the engine does not take these inputs: {error}") from error
+        sizes = [self._engine.output_size(instance, place) for place in range(len(self.segment.outputs))]
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[shapes] = instance, sizes
+        return instance, sizes
+
+
+class _Torch:
+    """One PyTorch step."""
+
+    def __init__(self, segment: Segment, graph: Graph) -> None:
+        self.segment, self._graph = segment, graph
+
+    def __call__(self, values: dict[Value, Tensor], timed: bool) -> list[int]:
+        import time
+
+        step = self.segment.steps[0]
+        assert step.call is not None
+        bindings = _bindings(self._graph, values)
+        start = time.perf_counter_ns()
+        given = [_seen(value, values, bindings) for value in step.inputs if value is not None]
+        try:
+            with torch.no_grad():
+                results = step.call(given, lambda size: _number(size, bindings))
+        except GossamerError:
+            raise
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise DataError(f"{step.origin}: {error}") from error
+        values.update(zip(step.outputs, (one.contiguous() for one in results), strict=True))
+        return [time.perf_counter_ns() - start] if timed else []
+
+
+def _bindings(graph: Graph, values: dict[Value, Tensor]) -> dict[Any, int]:
+    """Returns what each symbol is, by the sizes of the tensors that are there."""
+    del graph
+    return {
+        size: tensor.shape[axis]
+        for value, tensor in values.items()
+        for axis, size in enumerate(value.size)
+        if not isinstance(size, int) and size.is_Symbol
+    }
+
+
+def _number(size: Size, bindings: dict[Any, int]) -> int:
+    return size if isinstance(size, int) else int(size.subs(bindings))
+
+
+def _seen(value: Value, values: dict[Value, Tensor], bindings: dict[Any, int]) -> Tensor:
+    """Returns the tensor of a value, of a view too."""
+    root = value.root
+    tensor = values[root] if root.data is None else root.data
+    if value is root:
+        return tensor
+    size, stride = ([_number(one, bindings) for one in some] for some in (value.size, value.stride))
+    return tensor.contiguous().as_strided(size, stride, _number(value.offset, bindings))
+
+
+def _explained(
+    step: Step, time: float, share: float, bindings: dict[Any, int], values: dict[Value, Tensor]
+) -> Explained:
+    out = step.outputs[0]
+    shape = tuple(values[out].shape) if out in values else tuple(_number(size, bindings) for size in out.size)
+    density = gflops = None
+    kernel = "PyTorch" if step.what == "torch" else step.what
+    if step.weight is not None:
+        density = float(step.weight.count_nonzero()) / max(step.weight.numel(), 1)
+        kernel = f"{step.what}, {step.kernel}"
+        each = math.prod(shape) / max(len(step.weight), 1)
+        gflops = 2.0 * each * float(step.weight.count_nonzero()) / (1000.0 * max(time, 1e-3))
+    return Explained(step.origin, kernel, shape, density, time, gflops, share)
