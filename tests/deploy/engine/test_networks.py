@@ -87,6 +87,29 @@ def test_networks_on_graphs(name: str) -> None:
         assert not any(word in step for word in ("linear", "propagate", "attention", "mm"))
 
 
+def test_a_graph_is_prepared_once_until_it_changes() -> None:
+    torch.manual_seed(0)
+    network = torch_geometric.nn.GCN(8, 8, 2, 3).eval()
+    x, edges = torch.randn(20, 8), torch.randint(20, (2, 60))
+    engine = compile_network(network, (x, edges), threads=1)
+    first = [step.operator for step in engine.explain() if step.prepares]
+    assert any("sort" in name for name in first)
+    assert not any("linear" in name or "propagate" in name for name in first)
+    assert_equal(engine, network, x, edges)
+    prepared = engine._prepared
+    assert_equal(engine, network, torch.randn(20, 8), edges)
+    assert engine._prepared is prepared
+    edges[0, :30] = 0  # in place
+    assert_equal(engine, network, x, edges)
+    assert engine._prepared is not prepared
+    assert_equal(engine, network, torch.randn(25, 8), edges)  # more nodes, the same edges
+    with torch.inference_mode():
+        unseen = torch.randint(20, (2, 60))
+        assert_equal(engine, network, x, unseen)
+        unseen.zero_()
+        assert_equal(engine, network, x, unseen)
+
+
 @pytest.mark.parametrize("name", ["GCN", "GraphSAGE", "GIN", "GAT"])
 def test_networks_of_pyg(name: str) -> None:
     torch.manual_seed(0)

@@ -83,7 +83,8 @@ def test_stretches_between_torch_steps() -> None:
         Step("pointwise", [a], [c], program=plus),
         Step("pointwise", [b, c], [d], program=[Operation("add", 0, 1)]),
     ]
-    found = segments(Graph([x], [d], steps))
+    found, early = segments(Graph([x], [d], steps))
+    assert early == 0
     assert [(one.native, len(one.steps)) for one in found] == [(False, 1), (True, 3)]
     assert found[1].inputs == [x, b]
     assert found[1].outputs == [d]

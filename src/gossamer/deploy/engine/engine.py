@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from torch import Tensor
 from gossamer.deploy.engine.graph import Graph, Size, Step, Value
 from gossamer.deploy.engine.segments import Segment, segments
 from gossamer.deploy.engine.words import encode
-from gossamer.deploy.export.inputs import Inputs
+from gossamer.deploy.export.inputs import EDGES, Inputs
 from gossamer.errors import DataError, GossamerError, ModelError
 from gossamer.graph import CSR
 from gossamer.graph import Graph as Data
@@ -34,7 +36,8 @@ class Explained:
         microseconds: Median time.
         gflops: Floating-point operations a second, in billions, counting what a dense product would take times the
             density; None where they are not counted.
-        share: Fraction of the time of all steps.
+        share: Fraction of the time of all steps but those that only prepare a graph.
+        prepares: Whether it depends on the graph alone, and so runs only when that has changed.
     """
 
     operator: str
@@ -44,13 +47,15 @@ class Explained:
     microseconds: float
     gflops: float | None
     share: float
+    prepares: bool
 
 
 class Engine:
     """A network compiled for prediction; `gossamer.deploy.compile` makes it.
 
-    Called with the model's own arguments, it returns what the model returns. It holds no state: several threads may
-    call it at the same time.
+    Called with the model's own arguments, it returns what the model returns. Several threads may call it at the same
+    time. What depends on the edges of a graph alone is kept until a call brings other edges: the same `Graph`, or the
+    same `edge_index` tensor, unchanged, is prepared once.
 
     Attributes:
         threads: Of each call.
@@ -59,7 +64,15 @@ class Engine:
     def __init__(self, graph: Graph, inputs: Inputs, *, threads: int, single: bool) -> None:
         self.threads = threads
         self._graph, self._inputs, self._single = graph, inputs, single
-        self._runs = [_Native(one, threads) if one.native else _Torch(one, graph) for one in segments(graph)]
+        self._edges = [
+            value
+            for value, one in zip(graph.inputs, inputs.of, strict=True)
+            if EDGES in one.axes or one.name in ("edge_index", "edge_weight")
+        ]
+        found, early = segments(graph, self._edges)
+        self._runs = [_Native(one, threads) if one.native else _Torch(one) for one in found]
+        self._early, self._late = self._runs[:early], self._runs[early:]
+        self._prepared: tuple[Any, dict[Value, Tensor]] | None = None
 
     @property
     def torch_steps(self) -> tuple[str, ...]:
@@ -117,24 +130,40 @@ class Engine:
         tensors = self.tensors(arguments) if arguments else list(self._inputs.values)
         rounds = []
         for _ in range(repeats):
-            times: list[tuple[_Native | _Torch, list[int]]] = []
-            found = self._run(tensors, times)
-            rounds.append([one for _, steps in times for one in steps])
+            found = dict(zip(self._graph.inputs, tensors, strict=True))
+            rounds.append([time for run in self._runs for time in run(found, True)])
         medians = [sorted(column)[len(column) // 2] / 1000 for column in zip(*rounds, strict=True)]
         steps = [step for run in self._runs for step in run.segment.steps]
-        bindings = _bindings(self._graph, found)
-        total = sum(medians) or 1.0
+        first = sum(len(run.segment.steps) for run in self._early)
+        total = sum(medians[first:]) or 1.0
         return [
-            _explained(step, time, time / total, bindings, found) for step, time in zip(steps, medians, strict=True)
+            _explained(step, time, time / total, prepares=place < first, values=found)
+            for place, (step, time) in enumerate(zip(steps, medians, strict=True))
         ]
 
-    def _run(self, tensors: Sequence[Tensor], times: list[Any] | None = None) -> dict[Value, Tensor]:
+    def _run(self, tensors: Sequence[Tensor]) -> dict[Value, Tensor]:
         values = dict(zip(self._graph.inputs, tensors, strict=True))
-        for run in self._runs:
-            spent = run(values, times is not None)
-            if times is not None:
-                times.append((run, spent))
+        if self._early:
+            values.update(self._prepare(values))
+        for run in self._late:
+            run(values, False)
         return values
+
+    def _prepare(self, values: dict[Value, Tensor]) -> dict[Value, Tensor]:
+        """Returns what depends on the edges alone, and on how many nodes there are."""
+        edges = [values[value] for value in self._edges]
+        known = not any(one.is_inference() for one in edges)  # whose changes nobody counts
+        key = ([one._version for one in edges], [one.shape for one in values.values()]) if known else None
+        last = self._prepared  # read once: another thread may put its own there
+        if last is not None and known and last[0][1:] == key and all(map(operator.is_, last[0][0], edges)):
+            return last[1]
+        prepared = dict(values)
+        for run in self._early:
+            run(prepared, False)
+        prepared = {value: tensor for value, tensor in prepared.items() if value not in values}
+        if key is not None:
+            self._prepared = (edges, *key), prepared
+        return prepared
 
 
 class _Native:
@@ -187,16 +216,14 @@ class _Native:
 class _Torch:
     """One PyTorch step."""
 
-    def __init__(self, segment: Segment, graph: Graph) -> None:
-        self.segment, self._graph = segment, graph
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
 
     def __call__(self, values: dict[Value, Tensor], timed: bool) -> list[int]:
-        import time
-
         step = self.segment.steps[0]
         assert step.call is not None
-        bindings = _bindings(self._graph, values)
-        start = time.perf_counter_ns()
+        bindings = _bindings(values)
+        start = clock.perf_counter_ns()
         given = [_seen(value, values, bindings) for value in step.inputs if value is not None]
         try:
             with torch.no_grad():
@@ -206,12 +233,11 @@ class _Torch:
         except (RuntimeError, IndexError, ValueError) as error:
             raise DataError(f"{step.origin}: {error}") from error
         values.update(zip(step.outputs, (one.contiguous() for one in results), strict=True))
-        return [time.perf_counter_ns() - start] if timed else []
+        return [clock.perf_counter_ns() - start] if timed else []
 
 
-def _bindings(graph: Graph, values: dict[Value, Tensor]) -> dict[Any, int]:
+def _bindings(values: dict[Value, Tensor]) -> dict[Any, int]:
     """Returns what each symbol is, by the sizes of the tensors that are there."""
-    del graph
     return {
         size: tensor.shape[axis]
         for value, tensor in values.items()
@@ -234,10 +260,9 @@ def _seen(value: Value, values: dict[Value, Tensor], bindings: dict[Any, int]) -
     return tensor.contiguous().as_strided(size, stride, _number(value.offset, bindings))
 
 
-def _explained(
-    step: Step, time: float, share: float, bindings: dict[Any, int], values: dict[Value, Tensor]
-) -> Explained:
+def _explained(step: Step, time: float, share: float, *, prepares: bool, values: dict[Value, Tensor]) -> Explained:
     out = step.outputs[0]
+    bindings = _bindings(values)
     shape = tuple(values[out].shape) if out in values else tuple(_number(size, bindings) for size in out.size)
     density = gflops = None
     kernel = "PyTorch" if step.what == "torch" else step.what
@@ -246,4 +271,4 @@ def _explained(
         kernel = f"{step.what}, {step.kernel}"
         each = math.prod(shape) / max(len(step.weight), 1)
         gflops = 2.0 * each * float(step.weight.count_nonzero()) / (1000.0 * max(time, 1e-3))
-    return Explained(step.origin, kernel, shape, density, time, gflops, share)
+    return Explained(step.origin, kernel, shape, density, time, gflops, 0.0 if prepares else share, prepares)
