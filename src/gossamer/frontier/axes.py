@@ -54,6 +54,7 @@ AXES = (
         fewer="cheaper training",
         more="costlier training",
     ),
+    Axis(key="graph_bytes", title="Graph size", write=_bytes, fewer="fewer bytes of edges", more="more bytes of edges"),
     Axis(key="peak_memory_bytes", title="Peak memory", write=_bytes, fewer="less memory", more="more memory"),
 )
 
