@@ -16,7 +16,7 @@ from gossamer.references import is_reference, task_of
 from gossamer.tasks import Task
 from gossamer.train import Training
 
-__all__ = ["check_folder", "network", "saved", "task_of", "tasks", "training", "use_threads"]
+__all__ = ["check_folder", "network", "saved", "task_for", "tasks", "training", "use_threads"]
 
 
 def tasks(
@@ -66,7 +66,7 @@ def saved(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0)
     return load(model)
 
 
-def task_of(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0) -> Task:
+def task_for(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0) -> Task:
     """Returns the task of a seed, without the edges of the graph that a saved network was made without.
 
     Raises:

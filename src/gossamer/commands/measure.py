@@ -57,7 +57,7 @@ class Measure:
         from gossamer.cost import measure
 
         tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
-        task = inputs.task_of(self.model, self.weights, tasks, seed=self.seed)
+        task = inputs.task_for(self.model, self.weights, tasks, seed=self.seed)
         variants, quality = self._variants(tasks, task)
         costs = {
             name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()

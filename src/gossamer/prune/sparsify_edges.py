@@ -108,7 +108,7 @@ def _require_weights_taken(method: Method, model: nn.Module, task: Task) -> None
     if not taken:
         raise ModelError(
             f"{method.name}: the sparsifier weighs the edges anew, but {type(model).__name__} takes no edge weights after "
-            "the edge_index; let it take them, or keep the edges' own with by.rescale=False"
+            'the edge_index; let it take them, or leave weights alone: by={"name": "spectral", "rescale": false}'
         )
 
 
