@@ -5,13 +5,13 @@ Chen, Sui, Chen, Zhang & Wang, "A unified lottery ticket hypothesis for graph ne
     L({m_g ⊙ A, X}, m_θ ⊙ Θ) + γ₁ ‖m_g‖₁ + γ₂ ‖m_θ‖₁
 
 and a round (unified GNN sparsification) trains Θ, m_g and m_θ from one, removes the lowest 5 % of the edges' masks and
-20 % of the weights', over all layers together, and puts what stays of Θ back to its initial values. The masks are those of
-the epoch with the best validation. After the last round the ticket is trained without masks, on the edges that stay.
+20 % of the weights', over all layers together, and puts what stays of Θ back to its initial values. The masks are those
+of the epoch with the best validation. After the last round the ticket is trained without masks, on the edges that stay.
 
-As in the authors' code one Adam moves the masks, one mask of both directions of an edge, and self loops have none. Ours:
-masks have a learning rate of their own and no weight decay; those of edges stay at or above 0, as degrees are sums of
-them; all rounds and the final training share one budget of epochs, in equal parts; of several graphs each loses the same
-share of its edges. In gossamer's attention a mask stands before the softmax as a factor of exp(e), so that 0 is no edge.
+Ours: both directions of an edge share a mask and self loops have none; Adam moves the masks at a rate of their own,
+without weight decay; masks of edges stay at or above 0, as degrees are sums of them; all rounds and the final training
+share one budget of epochs, in equal parts; of several graphs each loses the same share of its edges. In gossamer's
+attention a mask stands before the softmax as a factor of exp(e), so that 0 is no edge, where the authors multiply e.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class TicketSearch(Compression):
             self._remove(optimizer)
 
     def training_cost(self) -> float:
-        """Returns 3·f_S / f_D on the edges left, and while masks of edges are learned the products of their gradient."""
+        """Returns 3·f_S / f_D on the edges left; while masks are learned, also the products of the edges' gradient."""
         left = self._macs / self._whole
         network = 3.0 * (self._share.of(self._masks) - (1.0 - left))
         sums = left - sum(self._share.shares.values())
@@ -207,7 +207,7 @@ class TicketSearch(Compression):
         return (*said, *isolation_note(self.report()))
 
     def report(self) -> dict[str, Any]:
-        """Returns how many edges there were and are, isolated nodes, and each round's step, fractions and validation."""
+        """Returns how many edges there were and are, isolated nodes, and of each round what went and its validation."""
         return {**edges_report(self._edges.kept(), isolated=self._edges.isolated()), "rounds": list(self._report)}
 
     def finish(self) -> nn.Module:
@@ -362,8 +362,8 @@ class TicketSearch(Compression):
         (gradient,) = torch.autograd.grad(loss, [self._edges.values], allow_unused=True)
         if gradient is None:
             raise ModelError(
-                f"graph-lottery: the loss of {type(self.model).__name__} does not depend on the weights of its edges, so "
-                "no mask can be learned; use graph layers of gossamer or PyG, or take edge_weight in forward"
+                f"graph-lottery: the loss of {type(self.model).__name__} does not depend on the weights of its edges, "
+                "so no mask can be learned; use graph layers of gossamer or PyG, or take edge_weight in forward"
             )
 
 

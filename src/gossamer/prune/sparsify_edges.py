@@ -76,8 +76,8 @@ def require_graphs(method: Method, task: Task) -> tuple[Graph, ...]:
     graphs = task.graphs()
     if not any(graph.num_edges for graph in graphs):
         raise ModelError(
-            f"{method.name} removes edges, but the task {task.name!r} has no graph with any; take a task on a graph, or a "
-            "method that prunes weights alone, such as 'lottery'"
+            f"{method.name} removes edges, but the task {task.name!r} has no graph with any; take a task on a graph, "
+            "or a method that prunes weights alone, such as 'lottery'"
         )
     return graphs
 
@@ -107,8 +107,8 @@ def _require_weights_taken(method: Method, model: nn.Module, task: Task) -> None
         taken = any(isinstance(one, Tensor) and one.dim() == 1 and one.is_floating_point() for one in example[2:])
     if not taken:
         raise ModelError(
-            f"{method.name}: the sparsifier weighs the edges anew, but {type(model).__name__} takes no edge weights after "
-            'the edge_index; let it take them, or leave weights alone: by={"name": "spectral", "rescale": false}'
+            f"{method.name}: the sparsifier weighs the edges anew, but {type(model).__name__} takes no edge weights "
+            'after the edge_index; let it take them, or leave weights alone: by={"name": "spectral", "rescale": false}'
         )
 
 

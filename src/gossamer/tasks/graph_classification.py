@@ -199,7 +199,12 @@ def side_by_side(graphs: Sequence[Graph], y: Tensor) -> GraphBatch:
     total = int(nodes.sum())
     adjacency = CSR(indptr, indices, values, shape=(total, total))
     x = torch.cat([graph.x for graph in graphs if isinstance(graph.x, Tensor)])
-    return GraphBatch(x, Graph(adjacency, edge_data=_edge_data(graphs)), torch.arange(len(graphs), device=device).repeat_interleave(nodes), y)
+    return GraphBatch(
+        x,
+        Graph(adjacency, edge_data=_edge_data(graphs)),
+        torch.arange(len(graphs), device=device).repeat_interleave(nodes),
+        y,
+    )
 
 
 def _edge_data(graphs: Sequence[Graph]) -> dict[str, Tensor]:

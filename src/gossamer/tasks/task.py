@@ -84,12 +84,12 @@ class Task(ABC):
         """
         own = self.graphs()
         if not own:
-            raise DataError(f"{self.name}: the task has no graph, so its edges cannot be changed; take a task on a graph")
+            raise DataError(f"{self.name}: the task has no graph whose edges could change; take a task on a graph")
         found, wanted = ([graph.num_nodes for graph in some] for some in (graphs, own))
         if found != wanted:
             raise DataError(
-                f"{self.name}: found {len(found)} graphs of {sum(found)} nodes, expected {len(wanted)} of {sum(wanted)}, "
-                "each with the nodes of the task's own; remove edges and no nodes"
+                f"{self.name}: found {len(found)} graphs of {sum(found)} nodes, expected {len(wanted)} of "
+                f"{sum(wanted)}, each with the nodes of the task's own; remove edges and no nodes"
             )
         other = self._on_graphs(graphs, as_graph=as_graph)
         other.whole = self.whole or self

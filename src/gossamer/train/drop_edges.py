@@ -31,7 +31,7 @@ def thinned(task: Task, fraction: float, *, seed: int, epoch: int) -> Task:
     graphs = task.graphs()
     if not graphs:
         raise SettingError(
-            f"drop_edges is {fraction:g}, but the task {task.name!r} has no graph; set it to 0, or take a task on a graph"
+            f"drop_edges is {fraction:g}, but the task {task.name!r} has no graph; set it to 0 or take one on a graph"
         )
     keys = [stream_key(seed, epoch, number) >> 1 for number in range(len(graphs))]
     return task.on_graphs(

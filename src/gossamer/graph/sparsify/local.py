@@ -10,10 +10,10 @@ fewer are asked for than nodes need (on undirected graphs; a directed link is on
 | `LocalDegree` | the degree of the neighbour | ⌊d^α⌋ |
 | `LSpar` | the Jaccard similarity of the neighbourhoods | ⌈d^e⌉ |
 
-Lindner, Staudt, Hamann, Meyerhenke & Wagner, "Structure-preserving sparsification of social networks", ASONAM 2015
-(local degree); Satuluri, Parthasarathy & Ruan, "Local graph sparsification for scalable clustering", SIGMOD 2011 (L-Spar).
-There the exponent is a parameter; here it follows from the fraction to remove, by the smallest exponent at which
-each link is wanted. L-Spar's similarities are exact, where the authors estimate them by min-hashing.
+Local degree is of Lindner, Staudt, Hamann, Meyerhenke & Wagner, "Structure-preserving sparsification of social
+networks", ASONAM 2015; L-Spar of Satuluri, Parthasarathy & Ruan, "Local graph sparsification for scalable clustering",
+SIGMOD 2011. There the exponent is a parameter; here it follows from the fraction to remove, by the smallest exponent at
+which each link is wanted. L-Spar's similarities are exact, where the authors estimate them by min-hashing.
 """
 
 from __future__ import annotations

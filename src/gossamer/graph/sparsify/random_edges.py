@@ -18,4 +18,6 @@ class RandomEdges(Sparsifier):
 
     def choose(self, links: Links, removed: float, *, seed: int) -> Chosen:
         """Draws without replacement."""
-        return Chosen(highest(torch.zeros(len(links), device=links.source.device), kept(len(links), removed), seed=seed))
+        return Chosen(
+            highest(torch.zeros(len(links), device=links.source.device), kept(len(links), removed), seed=seed)
+        )

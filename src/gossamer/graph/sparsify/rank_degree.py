@@ -1,9 +1,9 @@
 """Explores a graph from hub to hub and keeps the links it crosses.
 
-Voudigari, Salamanos, Papageorgiou & Yannakoudakis, "Rank degree: an efficient algorithm for graph sampling", ASONAM 2016.
-From some random nodes, each crosses its links to the share ρ of its neighbours with the highest degrees; the nodes
-reached are those that go on. Links that are crossed are gone from the graph that is explored, so that degrees fall. Where
-nobody is left to go on, random nodes start anew. There exploring ends with enough nodes, here with enough links.
+Voudigari, Salamanos, Papageorgiou & Yannakoudakis, "Rank degree: an efficient algorithm for graph sampling", ASONAM
+2016. From some random nodes, each crosses its links to the share ρ of its neighbours with the highest degrees; the
+nodes reached are those that go on. Links that are crossed are gone from the graph that is explored, so degrees fall.
+Where nobody is left to go on, random nodes start anew. There exploring ends with enough nodes, here with enough links.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
     R(u, v) = (χ_u − χ_v)ᵀ L⁺ (χ_u − χ_v),   L = D − A
 
-With links as conductors of conductance w, it is the voltage between u and v for a current of 1. w·R is in (0, 1]: 1 for a
-bridge, little inside a dense cluster; over all links it sums to nodes less components (Foster's theorem).
+With links as conductors of conductance w, it is the voltage between u and v for a current of 1. w·R is in (0, 1]: 1 for
+a bridge, little inside a dense cluster; over all links it sums to nodes less components (Foster's theorem).
 
-Exactly, L⁺ comes from the inverse of L + J, J a projection on each component. For large graphs, as Spielman &
-Srivastava, "Graph sparsification by effective resistances", SIAM J. Comput. 40(6), 2011, section 4: L⁺ is a product with
-itself, R(u, v) = ‖W^½ B L⁺ (χ_u − χ_v)‖², and a random projection to k numbers keeps such distances: k systems in L are
-solved, and each R has a relative standard error of about √(2/k). They take k = ⌈24 ln n / ε²⌉ for an error below ε with
-high probability.
+Exactly, L⁺ comes from the inverse of L + J, J a projection on each component. For large graphs, as in Spielman &
+Srivastava, "Graph sparsification by effective resistances", SIAM J. Comput. 40(6), 2011, section 4, R is a distance,
+R(u, v) = ‖W^½ B L⁺ (χ_u − χ_v)‖², and a random projection to k numbers keeps distances (Johnson & Lindenstrauss): k
+systems in L are solved, and each R has a relative standard error of about √(2/k). They take k = ⌈24 ln n / ε²⌉ for an
+error below ε with high probability.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gossamer.graph.links import Links
 Array = np.ndarray[Any, Any]
 
 EXACT_NODES = 4096  # up to here the inverse is made: 400 MB and a few seconds at most
+_PROJECTIONS = 64
 _TOLERANCE = 1e-5  # of a solution's residual, relative
 
 
@@ -59,7 +60,8 @@ def effective_resistances(links: Links, *, projections: int | None = None, seed:
     if projections is None and links.num_nodes <= EXACT_NODES:
         found = _exact(low, high, weight, links.num_nodes)
     else:
-        found = _projected(low, high, weight, links.num_nodes, projections or 64, seed)
+        draw = np.random.default_rng(seed)
+        found = _projected(low, high, weight, links.num_nodes, draw=draw, projections=projections or _PROJECTIONS)
     return torch.from_numpy(found).to(device)
 
 
@@ -82,11 +84,12 @@ def _exact(low: Array, high: Array, weight: Array, nodes: int) -> Array:
     return found
 
 
-def _projected(low: Array, high: Array, weight: Array, nodes: int, projections: int, seed: int) -> Array:
+def _projected(
+    low: Array, high: Array, weight: Array, nodes: int, *, draw: np.random.Generator, projections: int
+) -> Array:
     laplacian, _ = _laplacian(low, high, weight, nodes)
     diagonal = laplacian.diagonal()
     jacobi = sparse.diags_array(1.0 / np.where(diagonal > 0, diagonal, 1.0))
-    draw = np.random.default_rng(seed)
     found = np.zeros(len(weight))
     for _ in range(projections):
         flow = np.sqrt(weight) * draw.choice((-1.0, 1.0), len(weight))

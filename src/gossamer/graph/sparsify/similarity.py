@@ -35,7 +35,7 @@ class JaccardSimilarity(Sparsifier):
 def jaccard(links: Links) -> Tensor:
     """Returns (L,) float64, the Jaccard similarity of the neighbourhoods of each link's nodes, in [0, 1).
 
-    Rows of the product of the adjacency with itself are made a block at a time: as many as hold some sixteen million wedges.
+    Rows of the product of the adjacency with itself are made a block at a time, of sixteen million wedges or so.
     """
     matrix = links.both_ways().to_scipy()
     matrix.data[:] = 1.0

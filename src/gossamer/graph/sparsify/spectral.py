@@ -55,17 +55,17 @@ def expected_draws(chance: np.ndarray[Any, Any], count: int) -> int:
         chance: (L,) the chance of each item, summing to 1.
         count: In [1, L].
     """
-    low, high = 1.0, 2.0
+    low, high, wanted = 1.0, 2.0, min(count, len(chance) - 0.5)  # all of them are never certain
     never = np.log1p(-np.minimum(chance, 1.0 - 1e-16))
 
     def found(draws: float) -> float:
         return float(-np.expm1(draws * never).sum())
 
-    while found(high) < count - 0.5 and high < _MOST_DRAWS:
+    while found(high) < wanted and high < _MOST_DRAWS:
         low, high = high, 2.0 * high
     while high - low > 0.5:
         middle = (low + high) / 2.0
         if middle in {low, high}:
             break
-        low, high = (middle, high) if found(middle) < min(count, len(chance) - 0.5) else (low, middle)
+        low, high = (middle, high) if found(middle) < wanted else (low, middle)
     return round(high)
