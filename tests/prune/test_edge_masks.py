@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import APPNP as PyGAPPNP
+from torch_geometric.nn import APPNP
 from torch_geometric.nn import GATConv as PyGGAT
 from torch_geometric.nn import GCNConv as PyGGCN
 from torch_geometric.nn import GINConv as PyGGIN
@@ -137,7 +137,7 @@ def test_a_mask_of_ones_changes_nothing_and_zeros_are_no_edges(edge_index: bool)
     task = node_task(edge_index=edge_index)
     layers: list[nn.Module] = [GCNConv(8, 3), SAGEConv(8, 3), GINConv(8, 8, 3), GATConv(8, 1, heads=3)]
     if edge_index:
-        layers += [PyGGCN(8, 3), PyGGIN(nn.Linear(8, 3)), PyGGAT(8, 3), PyGAPPNP(2, 0.1)]
+        layers += [PyGGCN(8, 3), PyGGIN(nn.Linear(8, 3)), PyGGAT(8, 3), APPNP(2, 0.1)]
     for layer in layers:
         model = One(layer).eval()
         masks = EdgeMasks(task)
