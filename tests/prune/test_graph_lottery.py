@@ -202,3 +202,22 @@ def test_masked_training_takes_less_as_edges_and_weights_go() -> None:
     assert 3.0 < costs[0] < 4.0, "and the products of the edges' gradient"
     assert costs[0] == costs[1] > costs[2] == costs[3] > costs[4] == costs[5]
     assert costs[5] < 3.0
+
+
+def test_a_loop_that_ends_early_gets_all_that_was_asked_for() -> None:
+    given, model = task(), network()
+    run = GraphLottery(sparsity=0.9, rate=0.05).start(model, given, epochs=40)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert run.task is not None
+    run.task.loss(run.model, next(run.task.batches("train"))).backward()
+    run.after_backward()
+    optimizer.step()
+    run.after_step(optimizer)
+    state = run.state_dict()
+    small = run.finish()
+    for name, mask in run.masks.items():
+        weight = dict(small.named_parameters())[name]
+        assert torch.equal(weight, state["weight"][name] * mask), "trained weights, without their masks"
+    links = len(Links.of(given.graph))
+    exact = torch.log(torch.tensor(0.1)) / torch.log(torch.tensor(0.8))
+    assert len(Links.of(run.task.graphs()[0])) == pytest.approx(links * 0.95 ** float(exact), abs=1)

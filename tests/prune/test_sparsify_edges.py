@@ -72,9 +72,7 @@ def test_what_is_measured_is_the_network_on_the_edges_that_stay(by: str, tmp_pat
 def test_a_file_refuses_another_graph_and_keeps_edges_through_a_second_method(tmp_path: Path) -> None:
     first = compress(network(), task(), method("sparsify-edges"), training=Training(epochs=2), **QUICK)
     path = first.save(tmp_path / "first.gossamer")
-    with pytest.raises(
-        DataError, match=r"first\.gossamer: the network was made for some .* another graph"
-    ):
+    with pytest.raises(DataError, match=r"first\.gossamer: the network was made for some .* another graph"):
         gossamer.load_task(path, NodeClassification.from_graph(csbm(90, 3, 8, seed=1), per_class=8, val_per_class=8))
     fewer = gossamer.load_task(path, task())
     second = compress(gossamer.load(path), fewer, method("magnitude"), training=Training(epochs=2), **QUICK)

@@ -27,7 +27,7 @@ from gossamer.graph import CSR, Graph, Links
 from gossamer.graph.sparsify.sparsifier import isolated
 from gossamer.tasks.task import Split, Task
 
-_LINK = "link"  # in edge_data: the link of each edge, with those of all graphs counted on; -1 for self loops
+_LINK = "gossamer.link"  # in edge_data: the link of each edge, counted on over all graphs; -1 for self loops
 _OURS = (layers.GCNConv, layers.SAGEConv, layers.GINConv, layers.GATConv, layers.APPNP)
 
 
@@ -92,7 +92,8 @@ class EdgeMasks:
             values = values * graph.weights
         if not values.requires_grad:  # at validation: layers tell by it that these weights are masks
             values.requires_grad_()
-        return dataclasses.replace(graph, adjacency=graph.adjacency.with_values(values), edge_data={})
+        known = {name: value for name, value in graph.edge_data.items() if name != _LINK}
+        return dataclasses.replace(graph, adjacency=graph.adjacency.with_values(values), edge_data=known)
 
     def _each(self) -> Iterator[tuple[Links, Tensor]]:
         """Yields the links of each graph, and which of them stay."""
@@ -104,7 +105,7 @@ class EdgeMasks:
         marked, first = [], 0
         for graph, links, keep in zip(self._task.graphs(), self._links, self.kept(), strict=True):
             link = torch.where(links.of_edge < 0, -1, links.of_edge + first)
-            marked.append(dataclasses.replace(graph, edge_data={_LINK: link}).with_edges(keep))
+            marked.append(dataclasses.replace(graph, edge_data={**graph.edge_data, _LINK: link}).with_edges(keep))
             first += len(links)
         return self._task.on_graphs(marked, as_graph=True)
 
