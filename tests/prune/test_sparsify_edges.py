@@ -13,8 +13,8 @@ from gossamer.compression import compare, compress, method
 from gossamer.cost import Budget
 from gossamer.counting import count_macs
 from gossamer.errors import DataError, ModelError, SettingError
-from gossamer.graph import Links, csbm
-from gossamer.graph.sparsify import Sparsifier, Spectral
+from gossamer.graph import Graph, Links, csbm
+from gossamer.graph.sparsify import LocalDegree, Sparsifier, Spectral, sparsify
 from gossamer.models import build
 from gossamer.settings import members
 from gossamer.tasks import NodeClassification
@@ -113,6 +113,26 @@ def test_a_comparison_measures_each_network_on_its_own_edges(tmp_path: Path) -> 
     cell = next(cell for cell in found.cells if cell["sparsity"] == 0.75)
     again = gossamer.load_task(tmp_path / "cells" / cell["id"] / "model.gossamer", task())
     assert len(Links.of(again.graphs()[0])) == -(-len(Links.of(GRAPH)) // 4)
+
+
+def test_a_task_on_fewer_edges_is_compared_on_them_and_added_edges_are_refused(tmp_path: Path) -> None:
+    fewer = task().on_graphs([sparsify(GRAPH, LocalDegree(), 0.5).graph])
+    found = compare(
+        network,
+        fewer,
+        {"magnitude": method("magnitude"), "edges": method("sparsify-edges")},
+        out=tmp_path,
+        seeds=(0,),
+        training=Training(epochs=1),
+        engine="inline",
+        progress=False,
+    )
+    assert not found.failed
+    kept = {cell["method"]: cell["edges_removed"] for cell in found.cells}
+    assert kept == {"magnitude": pytest.approx(0.5, abs=0.01), "edges": pytest.approx(0.75, abs=0.01)}
+    complete = Graph.from_edge_index(torch.ones(90, 90).nonzero().t(), 90)
+    with pytest.raises(DataError, match="has an edge that the original has not"):
+        compress(network(), task().on_graphs([complete]), method("dense"), training=Training(epochs=1), **QUICK)
 
 
 def test_networks_of_pyg_keep_their_call() -> None:

@@ -65,6 +65,7 @@ def compress(
     Raises:
         ModelError: The model cannot be copied, does not fit the task, or has nothing the method could remove.
         SettingError: A budget is given and the method has no knob to turn, or the budget bounds training_macs.
+        DataError: The task was given edges (`Task.on_graphs`) that its graph had not.
         TrainingError: Training diverged.
     """
     training = Training() if training is None else training
@@ -146,6 +147,7 @@ def _run(
 ) -> Compressed:
     small = copied(model)
     example = task.example()
+    _kept_edges(task)  # which edges they are can be said, or nothing is trained
     quality_before = task.evaluate(small, "test")
     cost_before = measure(small, example, latency=latency)
 
@@ -181,7 +183,7 @@ def _run(
     return Compressed(
         model=small,
         task=seen,
-        kept_edges=None if seen.whole is None else KeptEdges.between(seen.whole.graphs(), seen.graphs()),
+        kept_edges=_kept_edges(seen),
         accelerated=accelerated,
         label=label or "+".join(method.name for method in methods),
         methods=methods,
@@ -196,6 +198,15 @@ def _run(
         notes=tuple(note for history in histories for note in history.notes),
         report=report,
     )
+
+
+def _kept_edges(task: Task) -> KeptEdges | None:
+    """Returns which edges of the whole graph a task has; None where it is on the whole graph.
+
+    Raises:
+        DataError: It has an edge that the whole graph has not.
+    """
+    return None if task.whole is None else KeptEdges.between(task.whole.graphs(), task.graphs())
 
 
 def _digest(method: Method, seed: int) -> str:

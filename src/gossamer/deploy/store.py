@@ -166,7 +166,7 @@ def load_task(path: str | Path, task: Task) -> Task:
 
     Args:
         path: A file that `save` wrote.
-        task: On the graph that the network was compressed on.
+        task: On the graph that the network was compressed on, or on some edges of it.
 
     Returns:
         The task on the edges that the file keeps; `task` itself where it keeps none.
@@ -184,8 +184,9 @@ def load_task(path: str | Path, task: Task) -> Task:
         kept = KeptEdges.from_arrays(parts, plan.edges)
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path}: the kept edges do not fit their record ({error}); the file is damaged") from error
+    whole = task.whole or task
     try:
-        return task.on_graphs(kept.of(task.graphs()))
+        return whole.on_graphs(kept.of(whole.graphs()))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
