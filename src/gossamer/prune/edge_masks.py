@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gossamer import nn as layers
+from gossamer.counting import evaluating
+from gossamer.errors import ModelError
 from gossamer.graph import CSR, Graph, Links
 from gossamer.graph.sparsify.sparsifier import isolated
 from gossamer.tasks.task import Split, Task
@@ -121,7 +123,7 @@ class MaskedTask(Task):
     def __init__(self, task: Task, masks: EdgeMasks) -> None:
         self.name, self.metric, self.higher_is_better = task.name, task.metric, task.higher_is_better
         self._steps, self._examples, self._dimensions = task.steps(), task.examples_per_step(), task.dimensions()
-        self._masks = masks
+        self.masks = masks
         self._device = task.graphs()[0].device
         self._thinned: Task | None = None  # where some edges are left out for a while
 
@@ -143,7 +145,7 @@ class MaskedTask(Task):
 
     def example(self) -> tuple[Any, ...]:
         """Returns what the network is called with on the edges that are still there."""
-        return self._masks.remaining().example()
+        return self.masks.remaining().example()
 
     def examples_per_step(self) -> float:
         """Returns what the task returns."""
@@ -170,10 +172,21 @@ class MaskedTask(Task):
         return other
 
     def _inner(self) -> Task:
-        return self._thinned or self._masks.inner(self._device)
+        return self._thinned or self.masks.inner(self._device)
 
     def _seeing(self, model: nn.Module) -> nn.Module:
-        return _Masked(model, self._masks) if self._masks.learning else model
+        return _Masked(model, self.masks) if self.masks.learning else model
+
+
+def require_edges_seen(method: str, model: nn.Module, task: MaskedTask) -> None:
+    """Raises ModelError, in the name of a method, for a network whose loss does not depend on the masks."""
+    with evaluating(model), torch.random.fork_rng(devices=[]):
+        loss = task.loss(model, next(task.batches("train")))
+    if torch.autograd.grad(loss, [task.masks.values], allow_unused=True)[0] is None:
+        raise ModelError(
+            f"{method}: the loss of {type(model).__name__} does not depend on the weights of its edges, so no mask can "
+            "be learned; use graph layers of gossamer or PyG, or take edge_weight in forward"
+        )
 
 
 class _Masked(nn.Module):

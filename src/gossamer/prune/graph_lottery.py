@@ -26,11 +26,10 @@ from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
 from gossamer.compression.registry import register
-from gossamer.counting import count_macs, evaluating
-from gossamer.errors import ModelError
+from gossamer.counting import count_macs
 from gossamer.graph.sparsify.sparsifier import kept
 from gossamer.prune.allocation import Global
-from gossamer.prune.edge_masks import EdgeMasks, MaskedTask
+from gossamer.prune.edge_masks import EdgeMasks, MaskedTask, require_edges_seen
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import SingleWeights
 from gossamer.prune.masks import Masks, choose
@@ -127,7 +126,7 @@ class TicketSearch(Compression):
         self._adam = torch.optim.Adam([self._edges.values], lr=method.rate)
         self._best: tuple[float, Tensor, dict[str, Tensor]] | None = None  # validation, masks of edges and of weights
         self._report: list[dict[str, Any]] = []
-        self._require_edges_seen()
+        require_edges_seen(method.name, model, self._masked.to(self._device()))
         if self._plan and self._plan[0].step:
             self._begin()
         else:
@@ -289,7 +288,7 @@ class TicketSearch(Compression):
 
     def _look(self) -> None:
         """Remembers the masks if no epoch of this round did better on validation."""
-        task = self._masked.to(self._masks.weights[0].weight.device)
+        task = self._masked.to(self._device())
         value = task.evaluate(self.model, "val")[task.metric] * (1.0 if task.higher_is_better else -1.0)
         if self._best is None or value > self._best[0]:
             numbers = {name: number.detach().clone() for name, number in self._number.items()}
@@ -354,18 +353,6 @@ class TicketSearch(Compression):
 
     def _device(self) -> torch.device:
         return self._masks.weights[0].weight.device
-
-    def _require_edges_seen(self) -> None:
-        """Refuses a network whose loss does not depend on the edges."""
-        task = self._masked.to(self._device())
-        with evaluating(self.model), torch.random.fork_rng(devices=[]):
-            loss = task.loss(self.model, next(task.batches("train")))
-        (gradient,) = torch.autograd.grad(loss, [self._edges.values], allow_unused=True)
-        if gradient is None:
-            raise ModelError(
-                f"graph-lottery: the loss of {type(self.model).__name__} does not depend on the weights of its edges, "
-                "so no mask can be learned; use graph layers of gossamer or PyG, or take edge_weight in forward"
-            )
 
 
 def _over_processes(gradient: Tensor) -> Tensor:
