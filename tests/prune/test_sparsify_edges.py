@@ -156,7 +156,7 @@ def test_isolated_nodes_are_reported() -> None:
     count = int((degrees == 0).sum()) - int((GRAPH.degrees() == 0).sum())
     assert count > 0
     assert found.report["isolated_nodes"] == count
-    assert any(note.startswith(f"{count} nodes have lost their last edge") for note in found.notes)
+    assert f"Nodes that have lost their last edge, and hear only themselves: {count}." in found.notes
 
 
 def test_settings_are_read_and_refused() -> None:

@@ -91,7 +91,7 @@ def edges_report(keep: list[Tensor], *, isolated: int) -> dict[str, Any]:
 def isolation_note(report: dict[str, Any]) -> tuple[str, ...]:
     """Returns what a reader must know of nodes without edges."""
     count = report.get("isolated_nodes", 0)
-    return (f"{count} nodes have lost their last edge: they are left with their own features.",) if count else ()
+    return (f"Nodes that have lost their last edge, and hear only themselves: {count}.",) if count else ()
 
 
 def _require_weights_taken(method: Method, model: nn.Module, task: Task) -> None:
