@@ -26,6 +26,7 @@ _HOME = {
     "export": "gossamer.deploy",
     "fit": "gossamer.train",
     "load": "gossamer.deploy",
+    "load_task": "gossamer.deploy",
     "measure": "gossamer.cost",
     "method": "gossamer.compression",
     "methods": "gossamer.compression",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from gossamer.cost import Budget, Cost, measure
     from gossamer.deploy.accelerate import accelerate
     from gossamer.deploy.export.export import export
-    from gossamer.deploy.store import load, save
+    from gossamer.deploy.store import load, load_task, save
     from gossamer.frontier.frontier import Frontier
     from gossamer.graph.graph import Graph
     from gossamer.train.fit import fit

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gossamer import storage
 from gossamer.counting import Profile, count_macs, evaluating
 from gossamer.errors import SettingError, unknown
+from gossamer.graph import Graph
 from gossamer.settings import Settings, bounded
 from gossamer.timing import against, interleaved, using_threads
 
@@ -31,7 +32,7 @@ _SIZES = {
     "ki": 1024.0,
 }
 
-__all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "identity", "measure"]
+__all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "graph_bytes", "identity", "measure"]
 
 
 @runtime_checkable
@@ -58,6 +59,7 @@ class Cost:
         latency_spread_ms: Interquartile range of those times.
         peak_memory_bytes: Parameters and buffers as they lie in memory, plus the most that tensors made
             during one call take at one time; the example itself is not counted.
+        graph_bytes: The edges of the example as they lie in memory, weights included; None where it has none.
     """
 
     parameters: int
@@ -68,6 +70,7 @@ class Cost:
     latency_ms: float | None = None
     latency_spread_ms: float | None = None
     peak_memory_bytes: int | None = None
+    graph_bytes: int | None = None
 
     def ratio(self, other: Cost) -> dict[str, float]:
         """Returns this cost over another's, by field, where both are known and the other is not zero."""
@@ -106,6 +109,7 @@ class Budget(Settings):
     training_macs: float | None = bounded(None, ge=0)
     latency_ms: float | None = bounded(None, ge=0)
     peak_memory_bytes: float | None = bounded(None, ge=0)
+    graph_bytes: float | None = bounded(None, ge=0)
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -223,7 +227,28 @@ def measure(
         latency_ms=timing.median_ms if timing else None,
         latency_spread_ms=timing.spread_ms if timing else None,
         peak_memory_bytes=sum(resident.values()) + profile.peak_bytes,
+        graph_bytes=graph_bytes(example),
     )
+
+
+def graph_bytes(example: tuple[Any, ...]) -> int | None:
+    """Returns the bytes of the edges in a network's arguments, or None where there are none.
+
+    Edges are those of a `Graph`, or an edge_index, (2, E) integers, with the (E,) floats that follow it as weights.
+    """
+    parts: list[Tensor] = []
+    edges = None
+    for argument in example:
+        if isinstance(argument, Graph):
+            adjacency = argument.adjacency
+            parts += [adjacency.indptr, adjacency.indices, *([] if adjacency.values is None else [adjacency.values])]
+        elif isinstance(argument, Tensor) and argument.layout == torch.strided:
+            if argument.dim() == 2 and argument.shape[0] == 2 and not argument.dtype.is_floating_point:
+                edges = argument.shape[1]
+                parts.append(argument)
+            elif edges is not None and argument.shape == (edges,) and argument.dtype.is_floating_point:
+                parts.append(argument)
+    return sum(part.numel() * part.element_size() for part in parts) if parts else None
 
 
 def distinct(state: dict[str, Any]) -> dict[str, Tensor]:

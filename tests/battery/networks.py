@@ -86,6 +86,7 @@ class Network:
     name: str
     model: Callable[[], nn.Module]
     task: Callable[[], Task]
+    graph: bool = False  # whether the task has one
 
 
 def _images() -> Task:
@@ -119,6 +120,6 @@ NETWORKS = [
         ),
         _images,
     ),
-    Network("gcn", lambda: build("gcn", in_features=32, hidden=32, out_features=3), _graph),
+    Network("gcn", lambda: build("gcn", in_features=32, hidden=32, out_features=3), _graph, graph=True),
     Network("transformer", TransformerBlock, SequenceTask),
 ]

@@ -64,7 +64,7 @@ class Compress:
         methods = self._methods()
         budget = None if self.budget is None else Budget.parse(self.budget)
         tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
-        task = tasks(self.seed)
+        task = inputs.task_for(self.model, self.weights, tasks, seed=self.seed)
         model, training = self._start(tasks)
         result = compress(
             model,

@@ -51,7 +51,7 @@ class Export:
         from gossamer.deploy import compare_exports, export
 
         tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
-        example = tasks(self.seed).example()
+        example = inputs.task_for(self.model, self.weights, tasks, seed=self.seed).example()
         model = inputs.saved(self.model, self.weights, tasks, seed=self.seed)
         if model is None:
             model = inputs.network(self.model, tasks, seed=self.seed)

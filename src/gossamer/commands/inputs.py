@@ -7,15 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gossamer.deploy.store import load, read_plan
+from gossamer.deploy.store import load, load_task, read_plan
 from gossamer.errors import ModelError, SettingError
 from gossamer.recipes.changes import Changes
 from gossamer.recipes.run import check_folder
 from gossamer.recipes.sources import ModelSource, TaskSource, own_training
 from gossamer.references import is_reference, task_of
+from gossamer.tasks import Task
 from gossamer.train import Training
 
-__all__ = ["check_folder", "network", "saved", "tasks", "training", "use_threads"]
+__all__ = ["check_folder", "network", "saved", "task_for", "tasks", "training", "use_threads"]
 
 
 def tasks(
@@ -63,6 +64,18 @@ def saved(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0)
             f"name its class too: --model file.py:Class --weights {model}"
         )
     return load(model)
+
+
+def task_for(model: str, weights: Path | None, tasks: TaskSource, *, seed: int = 0) -> Task:
+    """Returns the task of a seed, without the edges of the graph that a saved network was made without.
+
+    Raises:
+        FileError: The file is missing or damaged.
+        DataError: The network was made for another graph.
+    """
+    file = weights or Path(model)
+    task = tasks(seed)
+    return load_task(file, task) if file.is_file() else task
 
 
 def training(model: str | None, changes: Changes) -> Training:

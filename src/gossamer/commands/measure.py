@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gossamer.recipes.sources import TaskSource
+    from gossamer.tasks import Task
 
 _WRITE = {
     "bytes": lambda value: units.count(value, "B"),
     "peak_memory_bytes": lambda value: units.count(value, "B"),
+    "graph_bytes": lambda value: units.count(value, "B"),
     "latency_ms": units.milliseconds,
     "latency_spread_ms": units.milliseconds,
 }
@@ -55,8 +57,8 @@ class Measure:
         from gossamer.cost import measure
 
         tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
-        task = tasks(self.seed)
-        variants, quality = self._variants(tasks)
+        task = inputs.task_for(self.model, self.weights, tasks, seed=self.seed)
+        variants, quality = self._variants(tasks, task)
         costs = {
             name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()
         }
@@ -79,7 +81,7 @@ class Measure:
             "machine": machine.describe(),
         }
 
-    def _variants(self, tasks: TaskSource) -> tuple[dict[str, nn.Module], dict[str, float]]:
+    def _variants(self, tasks: TaskSource, task: Task) -> tuple[dict[str, nn.Module], dict[str, float]]:
         """Returns the networks to measure by name, and the test quality of a trained one."""
         from gossamer.commands import inputs
         from gossamer.deploy import accelerate
@@ -87,6 +89,5 @@ class Measure:
         model = inputs.saved(self.model, self.weights, tasks, seed=self.seed)
         if model is None:
             return {self.model: inputs.network(self.model, tasks, seed=self.seed)}, {}
-        task = tasks(self.seed)
         quick = accelerate(model, task.example(), threads=self.threads).model
         return {"as saved": model, "accelerated": quick}, task.evaluate(model, "test")

@@ -27,7 +27,7 @@ from gossamer.compression.compress import compress, deployed_cost
 from gossamer.compression.compressed import layer_table
 from gossamer.compression.method import Method
 from gossamer.cost import Budget, Cost, measure
-from gossamer.deploy.store import load
+from gossamer.deploy.store import load, load_task
 from gossamer.errors import ModelError
 from gossamer.files import read_json
 from gossamer.tasks.task import Task
@@ -171,12 +171,13 @@ class Runner:
         except ModelError as error:
             notes = [*record["notes"], f"The network was not timed, as its file does not load: {error}"]
             return {**record, "status": "done", "notes": notes}
-        example = self._task(cell.seed).example()
+        task = self._task(cell.seed)
+        seen = load_task(folder / "model.gossamer", task)
         with using_threads(work.measuring_threads):
             if cell.seed not in self._before:
-                self._before[cell.seed] = measure(fresh, example, latency=work.latency)
+                self._before[cell.seed] = measure(fresh, task.example(), latency=work.latency)
             accelerated, cost = deployed_cost(
-                model, example, accelerate=work.accelerate, latency=work.latency, budget=cell.budget
+                model, seen.example(), accelerate=work.accelerate, latency=work.latency, budget=cell.budget
             )
         cost = dataclasses.replace(cost, training_macs=sizes.training_macs)
         return {

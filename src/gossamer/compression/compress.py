@@ -22,6 +22,7 @@ from gossamer.counting import count_macs
 from gossamer.deploy.accelerate import Accelerated
 from gossamer.deploy.accelerate import accelerate as accelerate_model
 from gossamer.errors import SettingError
+from gossamer.graph import KeptEdges
 from gossamer.tasks.task import Task
 from gossamer.train import History, Training, fit
 
@@ -64,6 +65,7 @@ def compress(
     Raises:
         ModelError: The model cannot be copied, does not fit the task, or has nothing the method could remove.
         SettingError: A budget is given and the method has no knob to turn, or the budget bounds training_macs.
+        DataError: The task was given edges (`Task.on_graphs`) that its graph had not.
         TrainingError: Training diverged.
     """
     training = Training() if training is None else training
@@ -145,21 +147,24 @@ def _run(
 ) -> Compressed:
     small = copied(model)
     example = task.example()
+    _kept_edges(task)  # which edges they are can be said, or nothing is trained
     quality_before = task.evaluate(small, "test")
     cost_before = measure(small, example, latency=latency)
 
     histories: list[History] = []
     report: dict[str, Any] = {}
     training_macs = 0.0
+    seen = task  # by the network as it is: a method may remove edges of the graph
     for position, method in enumerate(methods):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            run = method.start(small, task, epochs=training.epochs)
-        step_macs = count_macs(small, example).total * task.examples_per_step()
+            run = method.start(small, seen, epochs=training.epochs)
+        during = run.task or seen
+        step_macs = count_macs(small, during.example()).total * during.examples_per_step()
         saved = None if checkpoint is None else checkpoint / f"{position}-{_digest(method, seed)}.checkpoint"
         history = fit(
             run.model,
-            task,
+            during,
             training.replace(epochs=run.epochs),
             hooks=run,
             seed=seed,
@@ -171,25 +176,37 @@ def _run(
         histories.append(history)
         small = run.finish()
         report = run.report()
+        seen = run.task or seen
 
-    accelerated, cost = deployed_cost(small, example, accelerate=accelerate, latency=latency, budget=budget)
+    accelerated, cost = deployed_cost(small, seen.example(), accelerate=accelerate, latency=latency, budget=budget)
     knob = methods[-1].knob
     return Compressed(
         model=small,
+        task=seen,
+        kept_edges=_kept_edges(seen),
         accelerated=accelerated,
         label=label or "+".join(method.name for method in methods),
         methods=methods,
         seed=seed,
         requested=getattr(methods[-1], knob) if knob else None,
         quality_before=quality_before,
-        quality=task.evaluate(small, "test"),
-        validation=task.evaluate(small, "val"),
+        quality=seen.evaluate(small, "test"),
+        validation=seen.evaluate(small, "val"),
         cost_before=cost_before,
         cost=dataclasses.replace(cost, training_macs=training_macs),
         histories=tuple(histories),
         notes=tuple(note for history in histories for note in history.notes),
         report=report,
     )
+
+
+def _kept_edges(task: Task) -> KeptEdges | None:
+    """Returns which edges of the whole graph a task has; None where it is on the whole graph.
+
+    Raises:
+        DataError: It has an edge that the whole graph has not.
+    """
+    return None if task.whole is None else KeptEdges.between(task.whole.graphs(), task.graphs())
 
 
 def _digest(method: Method, seed: int) -> str:

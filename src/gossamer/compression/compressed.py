@@ -12,6 +12,8 @@ from torch import nn
 from gossamer.cost import Cost
 from gossamer.deploy.accelerate import Accelerated
 from gossamer.deploy.store import save
+from gossamer.graph import KeptEdges
+from gossamer.tasks.task import Task
 from gossamer.train import History
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class Compressed:
 
     Attributes:
         model: The compressed network, plain modules with exact zeros; trains, saves and exports like any other.
+        task: What it was made for, and is evaluated and measured on: the task that came in, on the edges that stay.
+        kept_edges: Which edges those are, where a method removed some; a file keeps them too.
         accelerated: The same network with a sparse kernel in each layer where that measured faster; None where
             acceleration was not asked for.
         label: The method's name as the caller wrote it.
@@ -41,6 +45,8 @@ class Compressed:
     """
 
     model: nn.Module
+    task: Task
+    kept_edges: KeptEdges | None
     accelerated: Accelerated | None
     label: str
     methods: tuple[Method, ...]
@@ -68,6 +74,13 @@ class Compressed:
         total = sum(weight.numel() for weight in weights)
         return 1.0 - sum(int(weight.count_nonzero()) for weight in weights) / total if total else 0.0
 
+    @property
+    def edges_removed(self) -> float | None:
+        """Fraction of the graph's edges that is gone, in [0, 1); None where no method looked at them."""
+        if self.kept_edges is None:
+            return None
+        return 1.0 - int(self.kept_edges.keep.sum()) / max(len(self.kept_edges.keep), 1)
+
     def layers(self) -> list[dict[str, Any]]:
         """Returns one record a weight: name, kind, shape, sizes, sparsity, and the kernel chosen and why."""
         return layer_table(self.model, self.accelerated)
@@ -75,10 +88,13 @@ class Compressed:
     def save(self, path: str | Path) -> Path:
         """Writes the network and the record of how it was made to one file; `gossamer.load` reads it back.
 
+        Where edges were removed, the file keeps which: `gossamer.load_task` gives the task on those that stay.
+
         Raises:
             FileError: The file could not be written; nothing is left behind.
         """
-        return save(path, self.model, metadata={"method": self.label, "seed": self.seed, "settings": self._settings()})
+        metadata = {"method": self.label, "seed": self.seed, "settings": self._settings()}
+        return save(path, self.model, metadata=metadata, kept_edges=self.kept_edges)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything but the weights as a JSON object."""
@@ -87,6 +103,7 @@ class Compressed:
             "settings": self._settings(),
             "sparsity": self.requested,
             "measured_sparsity": self.sparsity,
+            "edges_removed": self.edges_removed,
             "seed": self.seed,
             "quality_before": self.quality_before,
             "quality": self.quality,

@@ -4,6 +4,7 @@ A `Method` is configuration only; `start` turns it into a `Compression`, the sta
 calls the compression's hooks at five places and `finish()` at the end:
 
     run = method.start(model, task, epochs=30)
+    task = run.task or task
     for epoch in range(run.epochs):
         for batch in task.batches("train", epoch=epoch):
             optimizer.zero_grad()
@@ -16,6 +17,7 @@ calls the compression's hooks at five places and `finish()` at the end:
             run.after_step(optimizer)
         run.after_epoch(epoch)
     small = run.finish()
+    task = run.task or task
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Method(Settings):
     paper: ClassVar[str] = ""  # id of the publication it follows
     knob: ClassVar[str] = ""  # the field that a budget search turns; "" where there is none
     knobs: ClassVar[tuple[str, ...]] = ()  # further fields that `explore` varies together with it
+    needs_graph: ClassVar[bool] = False  # whether `start` refuses a task without a graph
 
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> Compression:
         """Begins a compression of `model`, which it may change in place.
@@ -47,13 +50,22 @@ class Method(Settings):
             epochs: How many epochs of training the compression may use, at least 0.
 
         Raises:
-            ModelError: The model has nothing that this method could remove.
+            ModelError: The model, or the task's graph, has nothing that this method could remove.
         """
         raise TypeError(f"{type(self).__name__} is abstract: define start()")
 
 
 class Compression:
-    """The state of one compression under way; the base is the one that does nothing."""
+    """The state of one compression under way; the base is the one that does nothing.
+
+    Attributes:
+        model: The network to train.
+        epochs: How many epochs it trains; may differ from what was asked for.
+        task: What to train and to evaluate on, where that is not the task given: a method that removes edges of the
+            graph puts its own here. After `finish()` it is what the network was made for. None for most.
+    """
+
+    task: Task | None = None
 
     def __init__(self, model: nn.Module, *, epochs: int) -> None:
         self.model = model

@@ -51,14 +51,14 @@ def untrained(
         ModelError: The model cannot be copied. The function returned raises what its method raises.
     """
     start = copied(model)
-    example = task.example()
     training = (Training() if training is None else training).replace(epochs=0)
     for method in before:
-        start = _smaller(start, task, method, training, seed)
+        start, task = _smaller(start, task, method, training, seed)
     bounded = set(budget.bounds())
 
     def cost(method: Method) -> Cost:
-        small = _smaller(copy.deepcopy(start), task, method, training, seed)
+        small, seen = _smaller(copy.deepcopy(start), task, method, training, seed)
+        example = seen.example()
         sizes = measure(_as_if_trained(small), example, latency=False)
         if bounded.isdisjoint(_RUNNING):
             return sizes
@@ -108,10 +108,12 @@ def trials_shown(knob: str, budget: Budget, progress: bool = True) -> Iterator[C
         yield show
 
 
-def _smaller(model: nn.Module, task: Task, method: Method, training: Training, seed: int) -> nn.Module:
+def _smaller(model: nn.Module, task: Task, method: Method, training: Training, seed: int) -> tuple[nn.Module, Task]:
+    """Returns the network after a method, and the task that it is then made for."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         run = method.start(model, task, epochs=0)
     if run.epochs:
-        fit(run.model, task, training.replace(epochs=run.epochs), hooks=run, seed=seed, progress=False)
-    return run.finish()
+        fit(run.model, run.task or task, training.replace(epochs=run.epochs), hooks=run, seed=seed, progress=False)
+    small = run.finish()
+    return small, run.task or task

@@ -17,6 +17,7 @@ from gossamer.deploy.export import compare_exports as compare_exports
 from gossamer.deploy.export import export as export
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
+from gossamer.deploy.store import load_task as load_task
 from gossamer.deploy.store import read_plan as read_plan
 from gossamer.deploy.store import save as save
 
@@ -38,6 +39,7 @@ __all__ = [
     "compile",
     "export",
     "load",
+    "load_task",
     "read_plan",
     "save",
 ]

@@ -5,7 +5,7 @@ and in the header's metadata, under "gossamer", a JSON plan: what the model is, 
 the untouched class to it, how each tensor is stored, and the SHA-256 of the whole file (taken with 64 zeros
 in the hash's own place). Loading checks the hash first, so a truncated or altered file is never half
 believed; then it replays the changes on a copy of the model given, or on one rebuilt from the zoo, and
-fills in the weights.
+fills in the weights. A network made for some of a graph's edges keeps which, for `load_task`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ from gossamer import storage
 from gossamer.cost import identity
 from gossamer.deploy import changes
 from gossamer.deploy.changes import Change
-from gossamer.errors import FileError, ModelError, SettingError
+from gossamer.errors import DataError, FileError, ModelError, SettingError
 from gossamer.files import sha256, write_atomic
+from gossamer.graph import KeptEdges
 from gossamer.storage import Encoded
+from gossamer.tasks.task import Task
 
-FORMAT = 1  # version of the plan; a reader refuses later ones
+FORMAT = 2  # version of the plan; a reader refuses later ones. Kept edges are new in 2, files without are still 1
 _KEY = "gossamer"
 _BLANK = "0" * 64
 _PARTS = ("values", "positions")
+_EDGES = "./edges"  # no module or parameter can be called so
 _DIGEST = re.compile(rb'"gossamer":"\{\\"sha256\\":\\"([0-9a-f]{64})\\"')
 
 
@@ -49,12 +52,14 @@ class Plan:
             `{"same_as": name}` of those that are another under a second name. All others lie in the file as
             they are, under their own names.
         metadata: What `save` was given.
+        edges: Of the edges kept, how many there were and are, and the hash of the graph; None for the whole graph.
     """
 
     model: dict[str, Any]
     changes: tuple[Change, ...]
     tensors: dict[str, dict[str, Any]]
     metadata: dict[str, Any]
+    edges: dict[str, Any] | None = None
 
 
 def save(
@@ -63,6 +68,7 @@ def save(
     *,
     plan: Sequence[Change] | None = None,
     metadata: dict[str, Any] | None = None,
+    kept_edges: KeptEdges | None = None,
 ) -> Path:
     """Writes `model` to one file, whole or not at all.
 
@@ -72,6 +78,7 @@ def save(
         plan: The changes that lead from the untouched class to this network; None means the packed layers
             that are found in it.
         metadata: JSON object to keep with it, for example costs and qualities.
+        kept_edges: The edges of the graph that the network was made for, where they are not all.
 
     Returns:
         The path.
@@ -103,12 +110,15 @@ def save(
     zoo = getattr(model, "zoo", None)
     text = {
         "sha256": _BLANK,
-        "format": FORMAT,
+        "format": 1 if kept_edges is None else FORMAT,
         "model": {"class": f"{type(model).__module__}.{type(model).__qualname__}", "zoo": zoo},
         "changes": [change.to_json() for change in plan],
         "tensors": records,
         "metadata": metadata or {},
     }
+    if kept_edges is not None:
+        text["edges"] = kept_edges.record()
+        arrays |= {_array(_EDGES, part): array for part, array in kept_edges.arrays().items()}
     try:
         data = safetensors.save(arrays, metadata={_KEY: json.dumps(text, allow_nan=False, separators=(",", ":"))})
     except (TypeError, ValueError) as error:
@@ -134,6 +144,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
             shapes found and expected. Or no model was given and the file is not of a zoo model.
     """
     plan, arrays = _read(path)
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(_EDGES)}
     try:
         packed = {name: record for name, record in plan.tensors.items() if "same_as" not in record}
         parts = {name: {part: arrays.pop(_array(name, part)) for part in _PARTS} for name in packed}
@@ -148,6 +159,36 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     network = changes.apply(plan.changes, network)
     _fill(path, network, state)
     return network.eval()
+
+
+def load_task(path: str | Path, task: Task) -> Task:
+    """Returns the task that a saved network was made for: on some of the graph's edges, where a method removed others.
+
+    Args:
+        path: A file that `save` wrote.
+        task: On the graph that the network was compressed on, or on some edges of it.
+
+    Returns:
+        The task on the edges that the file keeps; `task` itself where it keeps none.
+
+    Raises:
+        FileError: As `load`.
+        DataError: The task is on another graph, or on none.
+    """
+    plan, arrays = _read(path)
+    if plan.edges is None:
+        return task
+    prefix = _array(_EDGES, "")
+    try:
+        parts = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        kept = KeptEdges.from_arrays(parts, plan.edges)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"{path}: the kept edges do not fit their record ({error}); the file is damaged") from error
+    whole = task.whole or task
+    try:
+        return whole.on_graphs(kept.of(whole.graphs()))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -171,7 +212,13 @@ def _read(path: str | Path) -> tuple[Plan, dict[str, Tensor]]:
                 f"{path}: is of format {text['format']}, this gossamer reads up to {FORMAT}; update gossamer"
             )
         known = tuple(Change.from_json(change) for change in text["changes"])
-        plan = Plan(model=text["model"], changes=known, tensors=text["tensors"], metadata=text["metadata"])
+        plan = Plan(
+            model=text["model"],
+            changes=known,
+            tensors=text["tensors"],
+            metadata=text["metadata"],
+            edges=text.get("edges"),
+        )
         return plan, safetensors.load(data)
     except SettingError as error:
         raise FileError(f"{path}: the plan holds a change this gossamer does not know ({error})") from error

@@ -12,13 +12,17 @@ SAMPLED = frozenset({"latency_ms", "latency_spread_ms", "peak_memory_bytes"})  #
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A cost: its field in `Cost`, its title, how it is written, and how less and more of it read after a factor."""
+    """A cost: its field in `Cost`, its title, how it is written, and how less and more of it read after a factor.
+
+    One that most methods leave alone is shown only where it differs between networks.
+    """
 
     key: str
     title: str
     write: Callable[[float], str]
     fewer: str
     more: str
+    if_it_differs: bool = False
 
     @property
     def measured(self) -> bool:
@@ -53,6 +57,14 @@ AXES = (
         write=units.count,
         fewer="cheaper training",
         more="costlier training",
+    ),
+    Axis(
+        key="graph_bytes",
+        title="Graph size",
+        write=_bytes,
+        fewer="fewer bytes of edges",
+        more="more bytes of edges",
+        if_it_differs=True,
     ),
     Axis(key="peak_memory_bytes", title="Peak memory", write=_bytes, fewer="less memory", more="more memory"),
 )

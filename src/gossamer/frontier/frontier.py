@@ -88,8 +88,12 @@ class Frontier:
 
     @property
     def axes(self) -> list[Axis]:
-        """The costs with a title that at least one point has."""
-        return [axis for axis in AXES if any(axis.key in point.costs for point in self._points)]
+        """The costs with a title that at least one point has, and that differ where they mostly do not."""
+        return [axis for axis in AXES if self._shown(axis)]
+
+    def _shown(self, axis: Axis) -> bool:
+        found = {point.costs[axis.key].mean for point in self._points if axis.key in point.costs}
+        return len(found) > (1 if axis.if_it_differs else 0)
 
     def pareto(self, cost: str | Sequence[str] = "bytes", confidence: float | None = CONFIDENCE) -> list[Point]:
         """Returns the points that no other beats in validation quality and `cost`, cheapest first.

@@ -28,6 +28,7 @@ _COSTS = (
     "latency_ms",
     "latency_spread_ms",
     "peak_memory_bytes",
+    "graph_bytes",
 )
 
 

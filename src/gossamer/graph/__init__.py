@@ -1,4 +1,7 @@
-"""Graphs in memory and on disk: matrices, conversions, generators, readers, samplers, walks and their vectors."""
+"""Graphs in memory and on disk: matrices, conversions, generators, readers, samplers, walks and their vectors.
+
+What removes edges is in `gossamer.graph.sparsify`.
+"""
 
 from gossamer.graph.as_graph import as_graph as as_graph
 from gossamer.graph.csr import CSR as CSR
@@ -11,6 +14,8 @@ from gossamer.graph.generate_events import community_events as community_events
 from gossamer.graph.generate_events import talk_events as talk_events
 from gossamer.graph.graph import Graph as Graph
 from gossamer.graph.growing import GrowingGraph as GrowingGraph
+from gossamer.graph.kept import KeptEdges as KeptEdges
+from gossamer.graph.links import Links as Links
 from gossamer.graph.negatives import NegativeSampler as NegativeSampler
 from gossamer.graph.read import read_edges as read_edges
 from gossamer.graph.read import read_graph as read_graph
@@ -39,7 +44,9 @@ __all__ = [
     "Embeddings",
     "Graph",
     "GrowingGraph",
+    "KeptEdges",
     "Latest",
+    "Links",
     "NegativeSampler",
     "NeighborSampler",
     "Pick",

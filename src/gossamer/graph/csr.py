@@ -10,7 +10,8 @@ Indices are int32 while every column fits, which halves the memory traffic of th
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from gossamer.errors import DataError
 from gossamer.kernels.aggregate import aggregate
 from gossamer.kernels.library import register
 from gossamer.kernels.transpose import Transpose, transpose_csr
+
+T = TypeVar("T")
 
 _INT32_COLUMNS = 2**31 - 1
 
@@ -126,20 +129,19 @@ class CSR:
     @property
     def rows(self) -> Tensor:
         """(nnz,) the row of each entry, int64; computed once."""
-        if "rows" not in self._derived:
-            with torch.inference_mode(False):  # what is kept must serve training too
-                self._derived["rows"] = torch.repeat_interleave(self.indptr.diff(), output_size=self.nnz)
-        rows: Tensor = self._derived["rows"]
-        return rows
+        return self.once("rows", lambda: torch.repeat_interleave(self.indptr.diff(), output_size=self.nnz))
 
     @property
     def transpose(self) -> Transpose:
         """The structure of the transpose, and the place here of each of its entries; computed once."""
-        if "transpose" not in self._derived:
-            with torch.inference_mode(False):  # as for the rows
-                self._derived["transpose"] = transpose_csr(self.indptr, self.indices, self.shape[1])
-        transpose: Transpose = self._derived["transpose"]
-        return transpose
+        return self.once("transpose", lambda: transpose_csr(self.indptr, self.indices, self.shape[1]))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Returns what `make` gives, computed once for this structure: matrices of other values share it."""
+        if name not in self._derived:
+            with torch.inference_mode(False):  # what is kept must serve training too
+                self._derived[name] = make()
+        return cast("T", self._derived[name])
 
     def t(self) -> Self:
         """Returns the transposed matrix."""

@@ -302,6 +302,26 @@ class Graph:
             ids=None if self.ids is None else self.ids[nodes.cpu().numpy()],
         )
 
+    def with_edges(self, keep: Tensor, weights: Tensor | None = None) -> Graph:
+        """Returns the graph of the same nodes with some of its edges, in their order.
+
+        Args:
+            keep: (E,) booleans.
+            weights: Those of the edges that stay, one each; by default the ones they have.
+
+        Raises:
+            DataError: There is not one boolean an edge, or not one weight an edge that stays.
+        """
+        if keep.dtype != torch.bool or keep.shape != (self.num_edges,):
+            raise DataError(f"with_edges: found {keep.dtype} {tuple(keep.shape)}; expected bool ({self.num_edges},)")
+        adjacency = self.adjacency
+        before = torch.cat([adjacency.indptr.new_zeros(1), keep.cumsum(0)])
+        if weights is None and adjacency.values is not None:
+            weights = adjacency.values[keep]
+        kept = CSR(before[adjacency.indptr], adjacency.indices[keep], weights, shape=adjacency.shape)
+        edge_data = {name: value[keep] for name, value in self.edge_data.items()}
+        return dataclasses.replace(self, adjacency=kept, edge_data=edge_data)
+
     def to(self, device: torch.device | str) -> Graph:
         """Returns this graph with everything on `device`; itself where it is there already."""
         if self.adjacency.to(device) is self.adjacency:

@@ -13,6 +13,7 @@ weight of that loop.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.graph.csr import CSR, exporting, sort_coordinates
@@ -54,16 +55,26 @@ def with_self_loops(adjacency: CSR, weight: float = 1.0) -> CSR:
     nodes, columns = adjacency.shape
     if nodes != columns:
         raise DataError(f"self loops need a square adjacency, found {adjacency.shape}")
+    structure, order, last = adjacency.once("loops", lambda: _looped(adjacency))
+    if adjacency.values is None and weight == 1.0:
+        return structure
+    old = adjacency.to_values()
+    kept = torch.cat([old, old.new_full((1,), weight)])[last]
+    return structure.with_values(torch.cat([old, kept])[order])
+
+
+def _looped(adjacency: CSR) -> tuple[CSR, Tensor, Tensor]:
+    """Returns the structure with loops, and where its values come from.
+
+    They are entries of (the old values, one value a node), and the value of a node is `last` of (the old values, that
+    of a new loop): of several loops the last one wins, and picking it by its place keeps that true on every device.
+    """
+    nodes, count = adjacency.shape[0], adjacency.nnz
     row, column = adjacency.rows, adjacency.indices.long()
     other = row != column
     loop = torch.arange(nodes, device=adjacency.device)
+    last = torch.full_like(loop, -1).scatter_reduce(0, row[~other], (~other).nonzero().squeeze(1), reduce="amax")
+    places = torch.cat([other.nonzero().squeeze(1), count + loop])
     row_all, column_all = torch.cat([row[other], loop]), torch.cat([column[other], loop])
-    values = None
-    if adjacency.values is not None or weight != 1.0:
-        old = adjacency.to_values()
-        # Of several loops the last one wins; picking it by its place keeps that true on every device.
-        last = torch.full_like(loop, -1).scatter_reduce(0, row[~other], (~other).nonzero().squeeze(1), reduce="amax")
-        kept = torch.cat([old, old.new_full((1,), weight)])[last]
-        values = torch.cat([old[other], kept])
     indptr, order = sort_coordinates(row_all, column_all, shape=adjacency.shape)
-    return CSR(indptr, column_all[order], None if values is None else values[order], shape=adjacency.shape)
+    return CSR(indptr, column_all[order], shape=adjacency.shape), places[order], last

@@ -14,6 +14,7 @@ from gossamer.prune.granularity import Filters as Filters
 from gossamer.prune.granularity import Granularity as Granularity
 from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
 from gossamer.prune.granularity import SingleWeights as SingleWeights
+from gossamer.prune.graph_lottery import GraphLottery as GraphLottery
 from gossamer.prune.grasp import Grasp as Grasp
 from gossamer.prune.growth import AtRandom as AtRandom
 from gossamer.prune.growth import ByGradient as ByGradient
@@ -44,6 +45,7 @@ from gossamer.prune.scores import SignedRank as SignedRank
 from gossamer.prune.scores import Taylor as Taylor
 from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
+from gossamer.prune.sparsify_edges import SparsifyEdges as SparsifyEdges
 from gossamer.prune.splitting import Splitting as Splitting
 from gossamer.prune.synflow import SynFlow as SynFlow
 from gossamer.prune.top_kast import TopKAST as TopKAST
@@ -67,6 +69,7 @@ __all__ = [
     "Global",
     "Gradient",
     "Granularity",
+    "GraphLottery",
     "Grasp",
     "Growth",
     "HardMasks",
@@ -89,6 +92,7 @@ __all__ = [
     "SignedRank",
     "SingleWeights",
     "Snip",
+    "SparsifyEdges",
     "Splitting",
     "Surrogate",
     "SynFlow",

@@ -37,6 +37,9 @@ class Changes(Settings):
     keep_best: bool | None = bounded(None, doc="keep the weights that did best on validation", example=True)
     clip_norm: float | None = bounded(None, gt=0, doc="largest norm of the whole gradient", example=1.0)
     precision: Literal["32-true", "bf16-mixed"] | None = bounded(None, doc="32-true or bf16-mixed", example="32-true")
+    drop_edges: float | None = bounded(
+        None, ge=0, lt=1, doc="fraction of the graph's edges left out of training, others every epoch", example=0.2
+    )
     validate_every: int | None = bounded(None, ge=1, doc="epochs between two validations", example=1)
     checkpoint_minutes: float | None = bounded(None, ge=0, doc="minutes between two checkpoints", example=5.0)
 

@@ -83,7 +83,8 @@ class GraphClassification(Task):
         self._kept: dict[Split, list[GraphBatch]] = {}
         sizes = torch.tensor([graph.num_nodes for graph in self._graphs])
         middle = int(sizes.argsort(stable=True)[len(sizes) // 2])
-        self._example = self._collate(torch.full((example_batch,), middle))
+        self._shown = torch.full((example_batch,), middle)  # the graphs of the example
+        self._example = self._collate(self._shown)
         self._nodes_per_step = float(sizes[drawn["train"]].sum()) / self.steps()
 
     def steps(self) -> int:
@@ -127,6 +128,22 @@ class GraphClassification(Task):
         """Returns `in_features` and `out_features`."""
         return {"in_features": self._example.x.shape[1], "out_features": self.classes}
 
+    def graphs(self) -> tuple[Graph, ...]:
+        """Returns all graphs, of every split, in the order given."""
+        return tuple(self._graphs)
+
+    def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
+        """Returns this task with other edges; features made of degrees stay those of the graphs given first."""
+        other = copy.copy(self)
+        other._graphs = [
+            dataclasses.replace(own, adjacency=new.adjacency, edge_data=new.edge_data)
+            for own, new in zip(self._graphs, graphs, strict=True)
+        ]
+        other.edge_index = self.edge_index and not as_graph
+        other._kept = {}
+        other._example = other._collate(self._shown)
+        return other
+
     def to(self, device: torch.device | str) -> Self:
         """Returns this task with its tensors on `device`."""
         moved = copy.copy(self)
@@ -160,7 +177,7 @@ class GraphClassification(Task):
 
 
 def side_by_side(graphs: Sequence[Graph], y: Tensor) -> GraphBatch:
-    """Lays graphs side by side.
+    """Lays graphs side by side; what is known of the edges of all of them goes along.
 
     Args:
         graphs: Each with dense features of one width; at least one.
@@ -182,7 +199,22 @@ def side_by_side(graphs: Sequence[Graph], y: Tensor) -> GraphBatch:
     total = int(nodes.sum())
     adjacency = CSR(indptr, indices, values, shape=(total, total))
     x = torch.cat([graph.x for graph in graphs if isinstance(graph.x, Tensor)])
-    return GraphBatch(x, Graph(adjacency), torch.arange(len(graphs), device=device).repeat_interleave(nodes), y)
+    return GraphBatch(
+        x,
+        Graph(adjacency, edge_data=_edge_data(graphs)),
+        torch.arange(len(graphs), device=device).repeat_interleave(nodes),
+        y,
+    )
+
+
+def _edge_data(graphs: Sequence[Graph]) -> dict[str, Tensor]:
+    """Returns the edge data that all graphs have, of one shape and dtype an edge, one after the other."""
+    found = {}
+    for name in graphs[0].edge_data:
+        parts = [graph.edge_data[name] for graph in graphs if name in graph.edge_data]
+        if len(parts) == len(graphs) and len({(part.shape[1:], part.dtype) for part in parts}) == 1:
+            found[name] = torch.cat(parts)
+    return found
 
 
 def _with_features(graphs: Sequence[Graph]) -> list[Graph]:

@@ -8,7 +8,8 @@ which keeps the reverse of a test edge out of the training graph.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from gossamer.errors import DataError
 from gossamer.graph import CSR, Graph
 from gossamer.tasks import checks, metrics, pairs, splits
+from gossamer.tasks.node import arguments
 from gossamer.tasks.seeding import generator
 from gossamer.tasks.task import Split, Task
 
@@ -103,7 +105,7 @@ class LinkPrediction(Task):
         checks.check_features(x, graph.num_nodes)
         both = torch.cat([self._positive, self._positive.flip(0)], dim=1)
         self.graph = Graph.from_edge_index(both, graph.num_nodes, x=x, ids=graph.ids).to(graph.device)
-        self._inputs = self._arguments(edge_index)
+        self._inputs = arguments(self.graph, edge_index=edge_index)
 
     def steps(self) -> int:
         """Returns 1: a step sees all training edges."""
@@ -152,13 +154,24 @@ class LinkPrediction(Task):
         assert self.graph.x is not None
         return {"in_features": self.graph.x.shape[1], "out_features": self.embedding}
 
+    def graphs(self) -> tuple[Graph, ...]:
+        """Returns the graph of the training edges; that they are to be predicted does not depend on it."""
+        return (self.graph,)
+
+    def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
+        """Returns this task with messages along other edges."""
+        other = copy.copy(self)
+        other.graph = dataclasses.replace(self.graph, adjacency=graphs[0].adjacency, edge_data=graphs[0].edge_data)
+        other._inputs = arguments(other.graph, edge_index=isinstance(self._inputs[1], Tensor) and not as_graph)
+        return other
+
     def to(self, device: torch.device | str) -> Self:
         """Returns this task with its tensors on `device`."""
         moved = copy.copy(self)
         moved.graph = self.graph.to(device)
         moved._fixed = {part: Pairs(*(side.to(device) for side in both)) for part, both in self._fixed.items()}
         moved._positive, moved._train_numbers = self._positive.to(device), self._train_numbers.to(device)
-        moved._inputs = moved._arguments(isinstance(self._inputs[1], Tensor))
+        moved._inputs = arguments(moved.graph, edge_index=isinstance(self._inputs[1], Tensor))
         return moved
 
     def _scores(self, model: nn.Module, batch: Pairs) -> tuple[Tensor, Tensor]:
@@ -171,12 +184,6 @@ class LinkPrediction(Task):
         )
         positive, negative = ((embeddings[side[0]] * embeddings[side[1]]).sum(dim=1) for side in batch)
         return positive, negative
-
-    def _arguments(self, edge_index: bool) -> tuple[Any, ...]:
-        x = self.graph.x
-        if not edge_index:
-            return x, self.graph
-        return (x.to_dense() if isinstance(x, CSR) else x), self.graph.to_edge_index()
 
 
 def _pair_numbers(graph: Graph, *, by_time: bool) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -157,6 +157,17 @@ class NodeClassification(Task):
         """Returns `in_features` and `out_features`."""
         assert self.graph.x is not None
         return {"in_features": self.graph.x.shape[1], "out_features": self.classes}
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Returns the one graph."""
+        return (self.graph,)
+
+    def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
+        """Returns this task with other edges."""
+        other = copy.copy(self)
+        other.graph = dataclasses.replace(self.graph, adjacency=graphs[0].adjacency, edge_data=graphs[0].edge_data)
+        other._inputs = arguments(other.graph, edge_index=isinstance(self._inputs[1], Tensor) and not as_graph)
+        return other
 
     def to(self, device: torch.device | str) -> Self:
         """Returns this task with its tensors on `device`."""

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gossamer.graph import NeighborSampler, Pick, Sample
+from gossamer.graph import Graph, NeighborSampler, Pick, Sample
 from gossamer.kernels.random import stream_key
 from gossamer.tasks import checks
 from gossamer.tasks.node import NodeClassification, arguments
@@ -43,6 +43,7 @@ class SampledNodeClassification(Task):
         self.full = full
         self.name, self.metric, self.higher_is_better = full.name, full.metric, full.higher_is_better
         self.batch_size = batch_size
+        self._fanouts, self._pick = tuple(fanouts), pick
         self._sampler = NeighborSampler(full.graph, fanouts, pick=pick)
         self._rows = {split: next(full.batches(split)) for split in ("train", "val", "test")}
         self._edge_index = isinstance(full.example()[1], Tensor)
@@ -88,6 +89,18 @@ class SampledNodeClassification(Task):
     def dimensions(self) -> dict[str, int]:
         """Returns `in_features` and `out_features`."""
         return self.full.dimensions()
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Returns the whole graph."""
+        return self.full.graphs()
+
+    def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
+        """Returns this task with other edges, to sample among and to evaluate on."""
+        other = copy.copy(self)
+        other.full = self.full.on_graphs(graphs, as_graph=as_graph)
+        other._sampler = NeighborSampler(other.full.graph.to("cpu"), self._fanouts, pick=self._pick)
+        other._edge_index = self._edge_index and not as_graph
+        return other
 
     def to(self, device: torch.device | str) -> Self:
         """Returns this task with the wrapped one on `device`; samples are drawn on the CPU and then moved."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
+
+from gossamer.errors import DataError
+from gossamer.graph import Graph
 
 Split = Literal["train", "val", "test"]
 
@@ -18,6 +21,7 @@ class Task(ABC):
     name: str
     metric: str
     higher_is_better: bool = True
+    whole: Task | None = None  # of a task with other edges (`on_graphs`): the one it was made from
 
     @abstractmethod
     def steps(self) -> int:
@@ -56,6 +60,44 @@ class Task(ABC):
         None where the task does not say.
         """
         return {}
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Returns the graphs along whose edges the network passes messages; () where there are none.
+
+        What is predicted (labels, held-out links) is not among their edges.
+        """
+        return ()
+
+    def on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool = False) -> Self:
+        """Returns this task with other edges: the same nodes, labels and splits, messages along the edges given.
+
+        Args:
+            graphs: As many as `graphs()` returned, of as many nodes each; only their edges, with weights and data,
+                are looked at.
+            as_graph: Whether the model is called with a `Graph` even where this task calls it with an edge_index.
+
+        Returns:
+            A task whose `whole` is the one that all edges were taken from.
+
+        Raises:
+            DataError: The task has no graph, or these do not fit it.
+        """
+        own = self.graphs()
+        if not own:
+            raise DataError(f"{self.name}: the task has no graph whose edges could change; take a task on a graph")
+        found, wanted = ([graph.num_nodes for graph in some] for some in (graphs, own))
+        if found != wanted:
+            raise DataError(
+                f"{self.name}: found {len(found)} graphs of {sum(found)} nodes, expected {len(wanted)} of "
+                f"{sum(wanted)}, each with the nodes of the task's own; remove edges and no nodes"
+            )
+        other = self._on_graphs(graphs, as_graph=as_graph)
+        other.whole = self.whole or self
+        return other
+
+    def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
+        """Does what `on_graphs` says, for graphs that fit; a task that has graphs defines it."""
+        raise NotImplementedError(f"{type(self).__name__} returns graphs, but defines no _on_graphs")
 
     def stages(self) -> dict[str, float]:
         """Returns what making the task took by stage, in seconds; nothing where there are no stages."""

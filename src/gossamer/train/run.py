@@ -18,6 +18,7 @@ from gossamer.errors import FileError, TrainingError
 from gossamer.tasks.task import Task
 from gossamer.train.best import Best
 from gossamer.train.checkpoint import load_state, save_state
+from gossamer.train.drop_edges import thinned
 from gossamer.train.engine import engine_for, share
 from gossamer.train.fingerprint import fingerprint, require_same
 from gossamer.train.history import History
@@ -47,6 +48,7 @@ class Run:
         self.engine = engine_for(device, training.precision)
         self.model = model.to(self.engine.device)
         self.task = task.to(self.engine.device)
+        self.seen = self.task  # what this epoch trains on
         self.training = training
         self.hooks = hooks
         self.seed = seed
@@ -92,7 +94,9 @@ class Run:
 
     def _batches(self) -> Iterator[Any]:
         """Yields what is left of this epoch's batches."""
-        batches = share(self.task.batches("train", seed=self.seed, epoch=self.epoch), self.engine)
+        if self.training.drop_edges:
+            self.seen = thinned(self.task, self.training.drop_edges, seed=self.seed, epoch=self.epoch)
+        batches = share(self.seen.batches("train", seed=self.seed, epoch=self.epoch), self.engine)
         if self.generators is not None:
             skipped = sum(1 for _ in itertools.islice(batches, self.step))
             if skipped < self.step:
@@ -114,7 +118,7 @@ class Run:
 
         self.optimizer.zero_grad()
         with self.engine.precision():
-            loss = self.task.loss(module, batch)
+            loss = self.seen.loss(module, batch)
         self.hooks.after_loss(loss.detach())
         penalty = self.hooks.penalty()
         if penalty is not None:

@@ -25,5 +25,6 @@ class Training(Settings):
     keep_best: bool = True  # end with the weights that did best on validation, not with the last ones
     clip_norm: float | None = bounded(None, gt=0.0)  # largest norm of the whole gradient; None = any
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    drop_edges: float = bounded(0.0, ge=0.0, lt=1.0)  # fraction of the graph's edges left out, others every epoch
     validate_every: int = bounded(1, ge=1)  # epochs; the last epoch is always validated
     checkpoint_minutes: float = bounded(5.0, ge=0.0)  # between two checkpoints; 0 = after every step
