@@ -97,7 +97,7 @@ class Task(ABC):
 
     def _on_graphs(self, graphs: Sequence[Graph], *, as_graph: bool) -> Self:
         """Does what `on_graphs` says, for graphs that fit; a task that has graphs defines it."""
-        raise NotImplementedError(f"{type(self).__name__} returns graphs, but defines no _on_graphs")
+        raise TypeError(f"{type(self).__name__} returns graphs: define _on_graphs()")
 
     def stages(self) -> dict[str, float]:
         """Returns what making the task took by stage, in seconds; nothing where there are no stages."""
