@@ -13,11 +13,9 @@ from gossamer.factorize import SVD, Channels, LeastError, Rank, Tucker, Uniform
 from gossamer.factorize.allocation import Choice, choices_of, hull
 
 
-def layer_choices(seed: int, shape=(6, 8), how=None, per="parameter", places=(1.0, 1.0), highest=None):
+def layer_choices(seed: int, *, shape=(6, 8), how=None, per="parameter", places=(1.0, 1.0), highest=None):
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
-    ways = []
-    for one in (how or SVD()).alternatives():
-        ways.append((one, one.tails(weight), highest or one.full(shape)))
+    ways = [(one, one.tails(weight), highest or one.full(shape)) for one in (how or SVD()).alternatives()]
     return choices_of(shape, places, ways, per=per, ceiling=highest is not None)
 
 
