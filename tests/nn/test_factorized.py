@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from gossamer.counting import count_macs
 from gossamer.errors import ModelError
-from gossamer.graph import CSR
-from gossamer.nn import Factorized, Linear
+from gossamer.graph import CSR, csbm
+from gossamer.nn import Factorized, GCNConv, Linear
 from gossamer.nn.factorized import FORMS
+from gossamer.nn.pyg import adopt
 
 
 def filled(layer: nn.Module, form: str, ranks: tuple[int, ...]) -> Factorized:
@@ -152,3 +154,37 @@ def test_the_product_has_a_gradient() -> None:
     total: Tensor = chain.weight.sum()
     total.backward()
     assert all(part.weight.grad is not None and math.isfinite(part.weight.grad.sum()) for part in chain)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(("inputs", "outputs"), [(9, 6), (6, 9)])
+def test_a_graph_layer_sums_between_the_factors(inputs: int, outputs: int, sparse: bool) -> None:
+    """The same result as with the product of the factors, with a sum over neighbours as wide as the rank."""
+    graph = csbm(30, 3, inputs, seed=0)
+    layer = GCNConv(inputs, outputs)
+    layer.bias.data.normal_()
+    chain = filled(layer.linear, "matrix", (2,))
+    layer.linear = multiplied_out(layer.linear, chain)
+    x = torch.randn(30, inputs).relu()
+    given = CSR.from_dense(x) if sparse else x
+    with torch.no_grad():
+        expected = layer(given, graph)
+        layer.linear = chain
+        torch.testing.assert_close(layer(given, graph), expected, rtol=1e-4, atol=1e-4)
+    edges = graph.add_self_loops().num_edges
+    first = given.nnz * 2 if sparse else 30 * inputs * 2
+    assert count_macs(layer, (given, graph)).total == first + edges * 2 + 30 * 2 * outputs
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(9, 6), (6, 9), (3, 3)])
+def test_a_layer_of_pyg_and_its_stand_in_agree_on_a_chain(inputs: int, outputs: int) -> None:
+    from torch_geometric.nn import GCNConv as Theirs
+
+    graph = csbm(30, 3, inputs, seed=0)
+    layer = Theirs(inputs, outputs)
+    layer.bias.data.normal_()
+    layer.lin = filled(layer.lin, "matrix", (2,))
+    x, edges = torch.randn(30, inputs), graph.to_edge_index()
+    edges = edges[0] if isinstance(edges, tuple) else edges
+    with torch.no_grad():
+        torch.testing.assert_close(adopt(layer)(x, edges), layer(x, edges), rtol=1e-4, atol=1e-4)
