@@ -83,6 +83,10 @@ def test_weights_are_cut_when_it_is_time() -> None:
     at_once = PLAIN.replace(sparsity=0.3, at=0.0).start(network(), task, epochs=1)
     assert at_once.settled
     assert chains(at_once.model)
+    assert not any("optimiser" in note for note in run.notes())
+    blind = PLAIN.replace(sparsity=0.3, at=0.3).start(network(), task, epochs=1)
+    blind.after_step()
+    assert "does not train the factors" in blind.notes()[-1]
     never = PLAIN.replace(sparsity=0.3).start(network(), task, epochs=3)
     assert chains(never.finish())  # training ended early
 
