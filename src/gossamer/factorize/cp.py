@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -103,19 +103,31 @@ class CP(Decomposition):
 
     def _alternate(self, weight: Tensor, factors: list[Tensor]) -> tuple[list[Tensor], float]:
         energy = float(weight.square().sum())
-        error = energy
+        error, last = energy, len(factors) - 1
+        grams = [factor.T @ factor for factor in factors]
         for _ in range(self.iterations):
             for mode in range(len(factors)):
-                others = [factor for i, factor in enumerate(factors) if i != mode]
-                gram = math.prod((factor.T @ factor for factor in others[1:]), start=others[0].T @ others[0])
+                gram = torch.stack([one for i, one in enumerate(grams) if i != mode]).prod(0)
                 delta = self.damping * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype).to(gram.device)
-                factors[mode] = torch.linalg.lstsq((gram + delta), _against(weight, factors, mode).T).solution.T
-                if mode < len(factors) - 1:
+                products = _against(weight, factors, mode)
+                factors[mode] = _solved(gram + delta, products.T).T
+                if mode < last:
                     factors[mode] = factors[mode] / factors[mode].norm(dim=0).clamp(min=1e-30)
-            before, error = error, float((weight - rebuilt(factors)).square().sum())
+                grams[mode] = factors[mode].T @ factors[mode]
+            # ‖W − W̃‖² = ‖W‖² − 2 ⟨W, W̃⟩ + ‖W̃‖², from what the last mode has made anyway
+            found = energy - 2 * float((products * factors[last]).sum()) + float((gram * grams[last]).sum())
+            before, error = error, max(found, 0.0)
             if before - error <= self.tolerance * energy:
                 break
         return _balanced(factors), error
+
+
+def _solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """Returns the solution of a symmetric system, of least squares where it is singular."""
+    lower, failed = torch.linalg.cholesky_ex(matrix)
+    if int(failed):
+        return cast("Tensor", torch.linalg.lstsq(matrix, right).solution)
+    return torch.cholesky_solve(right, lower)
 
 
 def rebuilt(factors: Sequence[Tensor]) -> Tensor:
