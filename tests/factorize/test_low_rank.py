@@ -400,6 +400,8 @@ def test_settings_are_read_from_names_and_checked() -> None:
     assert Method.from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
     with pytest.raises(SettingError, match="did you mean 'energy'"):
         gossamer.method("svd", ceiling="enrgy")
+    with pytest.raises(SettingError, match="linear is 'cp', which needs a kernel"):
+        gossamer.method("svd", linear="cp")
     with pytest.raises(SettingError, match="per"):
         LeastError(per="byte")
     with pytest.raises(SettingError, match="iterations"):

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from gossamer.compression.method import Compression, Method
 from gossamer.counting import count_macs
 from gossamer.deploy.changes import FactorizeLayer, replace_module, submodule
-from gossamer.errors import ModelError
+from gossamer.errors import ModelError, SettingError
 from gossamer.factorize.allocation import Allocation, Choice, Choices, LeastError, Ratio, choices_of
 from gossamer.factorize.ceilings import Ceiling
 from gossamer.factorize.decomposition import Decomposition
@@ -51,6 +51,15 @@ class LowRank(Method):
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to factorise
     exclude: tuple[str, ...] = ()  # patterns of those to leave alone
     batches: int = bounded(8, ge=1)  # training batches that show what a layer's inputs are like, where that is needed
+
+    def __post_init__(self) -> None:
+        """Checks that linear layers can be written so, as well as the ranges."""
+        super().__post_init__()
+        if any(how.form != "matrix" for how in self.linear.alternatives()):
+            raise SettingError(
+                f"{self.name}: linear is {self.linear.name!r}, which needs a kernel that linear layers do not have; "
+                "use 'svd' or 'whitened-svd'"
+            )
 
     def way(self, layer: Layer) -> Decomposition:
         """Returns the decomposition that serves a layer."""
@@ -130,7 +139,7 @@ class LowRankTraining(Compression):
         left, whole = self._left(), self._whole()
         if left > kept(whole, self._method.sparsity):
             notes.append(
-                f"The lowest ranks remove {1 - left / whole:.1%} of the prunable weights, less than the "
+                f"Low ranks remove {1 - left / whole:.1%} of the prunable weights, less than the "
                 f"{self._method.sparsity:.1%} asked for."
             )
         if self._unseen:
@@ -194,6 +203,7 @@ class LowRankTraining(Compression):
             self._records.append(_record(layer, choice, possible))
             if choice.how is not None:
                 self._replace(layer, choice, products.get(layer.weight.name), optimizer)
+        self._layers = []  # lets go of the weights that are gone
         self._share = count_macs(self.model, self._task.example()).total / max(1, self._macs)
 
     def _input_products(self) -> dict[str, Tensor]:
