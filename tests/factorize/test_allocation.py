@@ -93,6 +93,8 @@ def test_arithmetic_may_be_what_is_saved() -> None:
     assert chosen[0].how is None
     assert chosen[1].how == SVD()
     assert often[1].cost == 100 * often[1].weights
+    sparse = layer_choices(1, places=(10.0, 100.0), per="mac")  # of the features a tenth is there
+    assert [one.cost for one in sparse] == [48 * 10]  # 8 r · 10 + 6 r · 100 is more for every r
 
 
 def test_uniform_gives_every_layer_the_same_share() -> None:

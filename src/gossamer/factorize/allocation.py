@@ -66,7 +66,10 @@ class Allocation(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LeastError(Allocation):
-    """Where a parameter, or a multiply-accumulate, is saved for the least relative error."""
+    """Where a parameter, or a multiply-accumulate, is saved for the least relative error.
+
+    By multiply-accumulates, no ranks are taken that save none of them: with sparse features that may be all of a layer's.
+    """
 
     name = "least-error"
     per: Ratio = "parameter"
@@ -123,7 +126,8 @@ def choices_of(
         ceiling: Whether to begin with the highest ranks, where they save weights, and not with the layer as it is.
     """
     size = math.prod(shape)
-    dense = Choice(size, float(size * places[-1]) if per == "mac" else float(size), 0.0)
+    kernel = places[-1] if len(shape) > 2 else places[0]  # a linear layer multiplies what its input holds
+    dense = Choice(size, float(size * kernel) if per == "mac" else float(size), 0.0)
     found: list[Choice] = []
     starts: list[Choice] = []
     for how, tails, highest in ways:

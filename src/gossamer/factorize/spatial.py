@@ -4,7 +4,7 @@ W[n, c, h, w] ≈ Σ_r H[n, r, w] V[r, c, h]: a convolution with kernels K_h × 
 reshaped weight (C·K_h, K_w·N) is a matrix, so its singular value decomposition gives the best pair for each r. Scheme
 2 of Jaderberg, Vedaldi & Zisserman, "Speeding up convolutional neural networks with low rank expansions", BMVC 2014;
 the closed form is that of Tai, Xiao, Zhang, Wang & E, "Convolutional neural networks with low-rank regularization",
-ICLR 2016. Kernels with one axis longer than 1, or none, have nothing to separate: they are split by channel.
+ICLR 2016. 1×1 kernels, and those of one or three axes, are written as linear layers are.
 """
 
 from __future__ import annotations
