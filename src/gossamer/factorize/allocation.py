@@ -68,7 +68,7 @@ class Allocation(Settings):
 class LeastError(Allocation):
     """Where a parameter, or a multiply-accumulate, is saved for the least relative error.
 
-    By multiply-accumulates, no ranks are taken that save none of them: with sparse features that may be all of a layer's.
+    By multiply-accumulates, ranks that save none of them are not taken; with sparse features those may be all ranks.
     """
 
     name = "least-error"
