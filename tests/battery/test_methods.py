@@ -15,7 +15,9 @@ from torch import nn
 
 import gossamer
 from gossamer.compression import Method, compress, methods
+from gossamer.deploy import changes
 from gossamer.errors import ModelError, SettingError
+from gossamer.prune.weights import prunable_weights
 from gossamer.settings import Settings
 from gossamer.tasks import Task
 from gossamer.train import Training
@@ -72,6 +74,29 @@ def output(model: nn.Module, task: Task) -> torch.Tensor:
     return result
 
 
+def structure(model: nn.Module) -> list[tuple[str, type, dict[str, tuple[int, ...]]]]:
+    """Returns the place, the class and the shapes of the own parameters and buffers of every module."""
+    return [
+        (path, type(module), {name: tuple(value.shape) for name, value in own(module)})
+        for path, module in model.named_modules()
+    ]
+
+
+def own(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+
+
+def assert_smaller(model: nn.Module, result: gossamer.Compressed, method: Method) -> None:
+    """Holds a method that replaces layers to its sparsity, in weights that are gone, unless it says it fell short."""
+    prunable = sum(weight.weight.numel() for weight in prunable_weights(model))
+    gone = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in result.model.parameters())
+    wanted = int(method.to_json()["sparsity"] * prunable)
+    assert gone > 0
+    assert gone >= wanted or any("less than" in note for note in result.notes), "removed less than was asked for"
+    assert gone <= wanted + 0.1 * prunable, "removed more than was asked for"
+    assert all(parameter.requires_grad for parameter in result.model.parameters())
+
+
 @each_method_on_each_network
 def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Network) -> None:
     torch.manual_seed(0)
@@ -82,8 +107,13 @@ def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Netwo
     assert_same(before, weights(model))
     assert torch.equal(state, torch.get_rng_state()), "the caller's random state was used up"
 
+    replaced = changes.found(result.model)
     kinds = [(path, type(module)) for path, module in model.named_modules()]
-    assert [(path, type(module)) for path, module in result.model.named_modules()] == kinds
+    again = changes.apply(replaced, copy.deepcopy(model))  # the record says all there is to say of the structure
+    assert (kinds != [(path, type(module)) for path, module in again.named_modules()]) == bool(replaced)
+    assert structure(result.model) == structure(again)
+    if replaced and method.knob == "sparsity":
+        assert_smaller(model, result, method)
     for module in result.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -141,6 +171,8 @@ def test_saves_loads_and_accelerates_to_the_same_network(name: str, network: Net
     again = gossamer.load(tmp_path / "model.gossamer", model=network.model())
     assert_same(weights(result.model), weights(again))
     assert_same_edges(task, gossamer.load_task(tmp_path / "model.gossamer", network.task()))
+    assert structure(again) == structure(result.model)
+    assert torch.equal(output(again, task), expected)
     json.dumps(result.to_json(), allow_nan=False)
 
 

@@ -156,11 +156,13 @@ def _run(
     training_macs = 0.0
     seen = task  # by the network as it is: a method may remove edges of the graph
     for position, method in enumerate(methods):
+        step_macs = _step_macs(small, seen)  # before layers are replaced
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             run = method.start(small, seen, epochs=training.epochs)
         during = run.task or seen
-        step_macs = count_macs(small, during.example()).total * during.examples_per_step()
+        if run.task is not None:
+            step_macs = _step_macs(small, run.task)
         saved = None if checkpoint is None else checkpoint / f"{position}-{_digest(method, seed)}.checkpoint"
         history = fit(
             run.model,
@@ -198,6 +200,11 @@ def _run(
         notes=tuple(note for history in histories for note in history.notes),
         report=report,
     )
+
+
+def _step_macs(model: nn.Module, task: Task) -> float:
+    """Returns the multiply-accumulates of a forward pass of one training step."""
+    return count_macs(model, task.example()).total * task.examples_per_step()
 
 
 def _kept_edges(task: Task) -> KeptEdges | None:

@@ -2,6 +2,7 @@
 
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import FactorizeLayer as FactorizeLayer
 from gossamer.deploy.changes import FoldNorm as FoldNorm
 from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
 from gossamer.deploy.changes import SwapLayer as SwapLayer
@@ -28,6 +29,7 @@ __all__ = [
     "Engine",
     "Explained",
     "Exported",
+    "FactorizeLayer",
     "FoldNorm",
     "Form",
     "Plan",

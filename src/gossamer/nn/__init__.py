@@ -9,6 +9,7 @@ from gossamer.nn.coded import CodedWeights as CodedWeights
 from gossamer.nn.compact import CompactConv2d as CompactConv2d
 from gossamer.nn.compact import CompactLinear as CompactLinear
 from gossamer.nn.dropout import dropout as dropout
+from gossamer.nn.factorized import Factorized as Factorized
 from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
@@ -33,6 +34,7 @@ __all__ = [
     "CodedWeights",
     "CompactConv2d",
     "CompactLinear",
+    "Factorized",
     "Features",
     "FewBitsInt8Weights",
     "FewBitsWeights",
