@@ -209,7 +209,7 @@ def forged(path, change) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda plan, arrays: plan.update(format=2), "format 2"),
+        (lambda plan, arrays: plan.update(format=3), "format 3"),
         (lambda plan, arrays: plan.update(format="x"), "plan cannot be read"),
         (lambda plan, arrays: plan.pop("tensors"), "plan cannot be read"),
         (lambda plan, arrays: plan.update(changes=[{"name": "fuse"}]), "does not know"),

@@ -31,10 +31,9 @@ from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import sha256, write_atomic
 from gossamer.storage import Encoded
 
-FORMAT = 1  # version of the plan; a reader refuses later ones
+FORMAT = 2  # version of the plan; a reader refuses later ones
 _KEY = "gossamer"
 _BLANK = "0" * 64
-_PARTS = ("values", "positions")
 _DIGEST = re.compile(rb'"gossamer":"\{\\"sha256\\":\\"([0-9a-f]{64})\\"')
 
 
@@ -136,7 +135,10 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     plan, arrays = _read(path)
     try:
         packed = {name: record for name, record in plan.tensors.items() if "same_as" not in record}
-        parts = {name: {part: arrays.pop(_array(name, part)) for part in _PARTS} for name in packed}
+        parts = {
+            name: {part: arrays.pop(_array(name, part)) for part in storage.parts(record)}
+            for name, record in packed.items()
+        }
         state = arrays | {
             name: storage.decode(Encoded(record=record, arrays=parts[name])) for name, record in packed.items()
         }
