@@ -15,8 +15,9 @@ from torch import nn
 
 import gossamer
 from gossamer.compression import Method, compress, methods
-from gossamer.deploy import changes
+from gossamer.deploy import FactorizeLayer, changes
 from gossamer.errors import ModelError, SettingError
+from gossamer.prune.weights import prunable_weights
 from gossamer.settings import Settings
 from gossamer.tasks import Task
 from gossamer.train import Training
@@ -71,6 +72,29 @@ def require_convolutions(name: str, network: Network) -> None:
         pytest.skip(f"{name} is for convolutions")
 
 
+def structure(model: nn.Module) -> list[tuple[str, type, dict[str, tuple[int, ...]]]]:
+    """Returns the place, the class and the shapes of the own parameters and buffers of every module."""
+    return [
+        (path, type(module), {name: tuple(value.shape) for name, value in own(module)})
+        for path, module in model.named_modules()
+    ]
+
+
+def own(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+
+
+def assert_smaller(model: nn.Module, result: gossamer.Compressed, method: Method) -> None:
+    """Holds a method that replaces layers to its sparsity, in weights that are gone, unless it says it fell short."""
+    prunable = sum(weight.weight.numel() for weight in prunable_weights(model))
+    gone = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in result.model.parameters())
+    wanted = int(method.to_json()["sparsity"] * prunable)
+    assert gone > 0
+    assert gone >= wanted or any("less than" in note for note in result.notes), "removed less than was asked for"
+    assert gone <= wanted + 0.1 * prunable, "removed more than was asked for"
+    assert all(parameter.requires_grad for parameter in result.model.parameters())
+
+
 @each_network
 @each_method
 def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Network) -> None:
@@ -83,9 +107,13 @@ def test_compresses_exactly_and_leaves_its_input_alone(name: str, network: Netwo
     assert_same(before, weights(model))
     assert torch.equal(state, torch.get_rng_state()), "the caller's random state was used up"
 
-    planned = changes.apply(changes.found(result.model), copy.deepcopy(model))
-    kinds = [(path, type(module)) for path, module in planned.named_modules()]
-    assert [(path, type(module)) for path, module in result.model.named_modules()] == kinds
+    replaced = changes.found(result.model)
+    kinds = [(path, type(module)) for path, module in model.named_modules()]
+    again = changes.apply(replaced, copy.deepcopy(model))  # the record says all there is to say of the structure
+    assert (kinds != [(path, type(module)) for path, module in again.named_modules()]) == bool(replaced)
+    assert structure(result.model) == structure(again)
+    if any(isinstance(change, FactorizeLayer) for change in replaced) and method.knob == "sparsity":
+        assert_smaller(model, result, method)
     for module in result.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -140,6 +168,8 @@ def test_saves_loads_and_accelerates_to_the_same_network(name: str, network: Net
     torch.manual_seed(99)
     again = gossamer.load(tmp_path / "model.gossamer", model=network.model())
     assert_same(weights(result.model), weights(again))
+    assert structure(again) == structure(result.model)
+    assert torch.equal(output(again, task), expected)
     json.dumps(result.to_json(), allow_nan=False)
 
 

@@ -152,10 +152,10 @@ def _run(
     report: dict[str, Any] = {}
     training_macs = 0.0
     for position, method in enumerate(methods):
+        step_macs = count_macs(small, example).total * task.examples_per_step()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             run = method.start(small, task, epochs=training.epochs)
-        step_macs = count_macs(small, example).total * task.examples_per_step()
         saved = None if checkpoint is None else checkpoint / f"{position}-{_digest(method, seed)}.checkpoint"
         history = fit(
             run.model,

@@ -2,6 +2,7 @@
 
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import FactorizeLayer as FactorizeLayer
 from gossamer.deploy.changes import FoldNorm as FoldNorm
 from gossamer.deploy.changes import ShareWeights as ShareWeights
 from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
@@ -23,6 +24,7 @@ __all__ = [
     "Change",
     "Choice",
     "Exported",
+    "FactorizeLayer",
     "FoldNorm",
     "Form",
     "Plan",

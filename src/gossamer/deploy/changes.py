@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from gossamer.errors import ModelError, nearest
 from gossamer.nn import compact
+from gossamer.nn.factorized import Factorized
 from gossamer.nn.packed import MATRICES, Packed
 from gossamer.nn.pooling import MaximaPool2d
 from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sharing import Form, Shared, shared_like
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
-from gossamer.settings import Settings
+from gossamer.settings import Settings, bounded
 
 LINEAR: dict[str, Callable[[nn.Module], Packed]] = {
     **{kernel: partial(SparseLinear.from_dense, kernel=kernel) for kernel in MATRICES},
@@ -58,6 +59,21 @@ class SwapLayer(Change):
         """Makes the change in place; see `Change.apply`."""
         dense = submodule(model, self.layer)
         return replace_module(model, dense, packed(dense, self.kernel))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorizeLayer(Change):
+    """Replaces a linear layer or convolution by a chain of smaller ones, whose weights are zero until they are set."""
+
+    name = "factorize-layer"
+    layer: str  # dotted name; "" is the model itself
+    form: str  # of `nn.factorized.FORMS`
+    ranks: tuple[int, ...] = bounded(ge=1)
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        old = submodule(model, self.layer)
+        return replace_module(model, old, Factorized.like(old, self.form, self.ranks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +191,14 @@ def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
 
 def found(model: nn.Module) -> tuple[Change, ...]:
     """Returns the changes that would lead from the untouched model to `model`, by the layers in it."""
-    shared: list[Change] = []
+    replaced: list[Change] = []
     folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
-        if isinstance(module, Shared):
-            shared.append(ShareWeights(layer=name, form=module.form))
+        if isinstance(module, Factorized) and module.form:
+            replaced.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
+        elif isinstance(module, Shared):
+            replaced.append(ShareWeights(layer=name, form=module.form))
         elif isinstance(module, Folded):
             folded.append(FoldNorm(layer=module.layer, norm=name))
         elif isinstance(module, MaximaPool2d):
@@ -189,7 +207,7 @@ def found(model: nn.Module) -> tuple[Change, ...]:
             swaps.append(SwapLayer(layer=name, kernel=module.kernel))
         elif isinstance(module, Adopted):
             swaps.append(SwapGraphLayer(layer=name))
-    return (*shared, *folded, *swaps)
+    return (*replaced, *folded, *swaps)
 
 
 def predicting(model: nn.Module) -> nn.Module:

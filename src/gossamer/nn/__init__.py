@@ -17,6 +17,7 @@ from gossamer.nn.compact_filters import ShuffleUnit as ShuffleUnit
 from gossamer.nn.cyclic import CyclicPool as CyclicPool
 from gossamer.nn.cyclic import TurnedConv2d as TurnedConv2d
 from gossamer.nn.dropout import dropout as dropout
+from gossamer.nn.factorized import Factorized as Factorized
 from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
@@ -47,6 +48,7 @@ __all__ = [
     "CompactLinear",
     "CyclicPool",
     "DepthwiseSeparable",
+    "Factorized",
     "Features",
     "FewBitsInt8Weights",
     "FewBitsWeights",

@@ -59,18 +59,28 @@ class Sharing(Method):
         if not chosen:
             found = ", ".join(f"{weight.name} {tuple(weight.weight.shape)}" for weight in weights)
             raise ModelError(f"{self.name}: no layer of this model can take its form and be smaller; it has: {found}")
-        return TiedTraining(self, model, chosen, epochs=epochs, steps=epochs * task.steps())
+        tied = {weight.name for weight, _ in chosen}
+        left = tuple(weight.name for weight in weights if weight.name not in tied)
+        return TiedTraining(self, model, chosen, left, epochs=epochs, steps=epochs * task.steps())
 
 
 class TiedTraining(Compression):
     """The state of one run of a `Sharing`."""
 
     def __init__(
-        self, method: Sharing, model: nn.Module, chosen: list[tuple[PrunableWeight, Form]], *, epochs: int, steps: int
+        self,
+        method: Sharing,
+        model: nn.Module,
+        chosen: list[tuple[PrunableWeight, Form]],
+        left: tuple[str, ...],
+        *,
+        epochs: int,
+        steps: int,
     ) -> None:
         super().__init__(model, epochs=epochs)
         self._method = method
         self._chosen = chosen
+        self._left = left  # names of prunable weights that are not tied
         self._first = round(method.at * steps)  # the step after which weights are tied
         self._step = 0
         self._codes: dict[str, Tensor] = {}
@@ -122,6 +132,12 @@ class TiedTraining(Compression):
                 shared.weights.take(weight.weight, self._codes.get(weight.name))
                 self.model = replace_module(self.model, layer, shared.train(layer.training))
         return self.model
+
+    def notes(self) -> tuple[str, ...]:
+        """Names the weights that stay as they are."""
+        if not self._left:
+            return ()
+        return (f"Not shared, as they cannot take the form or would not be smaller: {', '.join(self._left)}.",)
 
     def report(self) -> dict[str, Any]:
         """Returns how many numbers each tied weight has, and what form."""

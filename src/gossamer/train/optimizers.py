@@ -7,7 +7,7 @@ the same update in one pass over memory, several times faster than the default o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -103,6 +103,23 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             fused=_fusible(trained),
         )
+
+
+def replace_parameter(optimizer: torch.optim.Optimizer, old: Parameter, new: Sequence[Parameter]) -> None:
+    """Lets an optimiser step several parameters in place of one, of which it forgets what it knew.
+
+    They stand where the old one stood, so that the optimiser's state fits one that is built anew for the network.
+
+    Args:
+        optimizer: Any; one that does not step `old` is left as it is.
+        old: The parameter that is no longer part of the network.
+        new: Those that are.
+    """
+    for group in optimizer.param_groups:
+        place = next((i for i, parameter in enumerate(group["params"]) if parameter is old), None)
+        if place is not None:
+            group["params"][place : place + 1] = new
+            optimizer.state.pop(old, None)
 
 
 def _trained(parameters: Iterable[Parameter]) -> list[Parameter]:

@@ -54,6 +54,7 @@ class Run:
 
         self.fingerprint = fingerprint(model, task, training, hooks, seed)
         self.steps = task.steps()
+        self.module = self.model  # as the engine wraps it
         self.optimizer = training.optimizer.build(model.parameters())
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.factor: float | None = None  # of the learning rates, as they are set now
@@ -75,10 +76,10 @@ class Run:
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
         self.model.train()
-        module = self.engine.wrap(self.model).train()
+        self.module = self.engine.wrap(self.model).train()
         while self.epoch < self.training.epochs and not self.history.stopped_early:
             for batch in self._batches():
-                self._take_step(module, batch)
+                self._take_step(batch)
                 bar.update(self.history.steps, self._latest_loss(), self.task.metric, self._latest_value())
                 self._pause(interrupts)
             self._end_epoch()
@@ -104,7 +105,7 @@ class Run:
             self.generators = None
         yield from batches
 
-    def _take_step(self, module: nn.Module, batch: Any) -> None:
+    def _take_step(self, batch: Any) -> None:
         moment = self.epoch + min(self.step / self.steps, 1.0)
         factor = self.training.schedule.factor(moment, self.training.epochs)
         if factor != self.factor:
@@ -114,7 +115,7 @@ class Run:
 
         self.optimizer.zero_grad()
         with self.engine.precision():
-            loss = self.task.loss(module, batch)
+            loss = self.task.loss(self.module, batch)
         self.hooks.after_loss(loss.detach())
         penalty = self.hooks.penalty()
         if penalty is not None:
@@ -125,7 +126,10 @@ class Run:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         self.history.forward_passes += self.hooks.training_cost()
         self.optimizer.step()
+        stepped = _parameters_of(self.optimizer)
         self.hooks.after_step(self.optimizer)
+        if self.engine.world_size > 1 and _parameters_of(self.optimizer) != stepped:
+            self.module = self.engine.wrap(self.model).train()  # to average the gradients of those that are new
 
         self.step += 1
         self.history.steps += 1
@@ -221,6 +225,7 @@ class Run:
         require_same(path, state["fingerprint"], self.fingerprint)
         self.epoch, self.step, self.losses = state["epoch"], state["step"], state["losses"]
         self.hooks.load_state_dict(state["hooks"])
+        self.optimizer = self.training.optimizer.build(self.model.parameters())  # hooks may have put others in place
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.load_state_dict(state["best"])
@@ -243,3 +248,7 @@ class Run:
         """Returns the headline metric of the last epoch, if it was validated."""
         values = self.history.validation.get(self.task.metric)
         return values[-1] if values else None
+
+
+def _parameters_of(optimizer: torch.optim.Optimizer) -> list[int]:
+    return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
