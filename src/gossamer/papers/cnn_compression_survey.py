@@ -361,7 +361,7 @@ PAPER = register(
         arxiv="1710.09282",
         departures=(
             "The survey has no experiments; its general statements are tried on one small network and part of "
-            "Fashion-MNIST, where it names AlexNet, VGG and ResNet on ImageNet. Removed filters are zeroed and not cut, "
+            "Fashion-MNIST, where it names AlexNet, VGG and ResNet on ImageNet. Removed filters are zeroed, not cut, "
             "so the next layer keeps the weights that read them. Decomposition takes all layers that it can, linear "
             "ones by singular values in each case."
         ),
