@@ -43,7 +43,8 @@ def test_tied_training_is_training_of_the_layer_itself(name, setting, optimizer)
     for place, at in enumerate((1, 3)):
         form = chosen.form(tuple(itself[at].weight.shape), place)
         layer = shared_like(itself[at], form)
-        layer.weights.take(itself[at].weight, None)
+        tie = layer.weights.tie()
+        layer.weights.take(tie.spread(form.begin(itself[at].weight.detach(), tie)), None)
         itself[at] = layer
     itself = compress(itself, task, method("dense"), training=training, **QUIET).model
     for at in (1, 3):

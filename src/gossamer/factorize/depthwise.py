@@ -6,7 +6,8 @@ from C·r channels to N, with r C (K + N) weights. With r = 1 it is the depthwis
 "MobileNets", 2017. With singular values as the way from a trained network: Guo, Li, Lin, Chen & Li, "Network
 decoupling: from regular to depthwise separable convolutions", BMVC 2018.
 
-With `teacher="original"` the network as it was before the cut teaches what becomes of it (`distill`).
+Every layer gives up the same share of its weights, so that convolutions change also where a large linear layer could be
+cut for less. With `teacher="original"` the network as it was before the cut teaches what becomes of it (`distill`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.optim import Optimizer
 from gossamer.compression.registry import register
 from gossamer.distill import SoftTargets
 from gossamer.distill.teaching import Teaching
+from gossamer.factorize.allocation import Allocation, Uniform
 from gossamer.factorize.decomposition import Decomposition, Shape, tail
 from gossamer.factorize.low_rank import LowRank, LowRankTraining
 from gossamer.factorize.svd import SVD
@@ -81,6 +83,7 @@ class DepthwiseSeparable(LowRank):
     sparsity: float = bounded(0.75, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
     linear: Decomposition = field(default_factory=SVD)
     convolution: Decomposition = field(default_factory=Depthwise)
+    allocation: Allocation = field(default_factory=Uniform)
     teacher: Literal["none", "original"] = "none"
     weight: float = bounded(0.7, ge=0.0, lt=1.0)  # a: of the teacher's answers in the loss
     temperature: float = bounded(4.0, gt=0.0)  # T: of the teacher's answers

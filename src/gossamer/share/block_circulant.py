@@ -2,7 +2,7 @@
 
 Ding et al., "CirCNN: accelerating and compressing deep neural networks using block-circulant weight matrices", MICRO
 2017, for linear layers. A block of k × k has k numbers, so the block size is the compression. The blocks are trained
-from the beginning; `at` above 0 trains a dense network before and takes the nearest blocks.
+from the beginning; `at` above 0 trains a dense network before and takes the nearest blocks, scaled to its size.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Cheng, Yu, Feris, Kumar, Choudhary & Chang, "An exploration of parameter redundancy in deep networks with circulant
 projections", ICCV 2015: d numbers in place of d², for d the larger of a layer's two sizes. A layer that is not square
-takes the corner of such a matrix. There is no knob, as the shape of a layer says how small it gets.
+takes the corner of such a matrix. Numbers begin as the means of their diagonals, scaled to the size of the weights.
+There is no knob, as the shape of a layer says how small it gets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Hashed weights: a hash says which of a few numbers each weight of a layer is, and nothing else is kept.
 
 Chen, Wilson, Tyree, Weinberger & Chen, "Compressing neural networks with the hashing trick", ICML 2015. The numbers
-are trained from the beginning, as in the paper, each at first the mean of the weights it stands for, signs taken off.
+are trained from the beginning, as in the paper, each at first the mean of the weights it stands for, signs taken off,
+scaled to the size that the layer's weights had.
 `at` above 0 trains a dense network before.
 """
 

@@ -1,7 +1,7 @@
 """Weights that share a number: trains, ties them, and goes on training the numbers.
 
-Up to `at` of the training nothing happens. Then each layer takes its form (`nn.sharing`): every weight becomes its
-group's mean, and from there on a step moves all weights of a group by what the sum of their gradients says, which is
+Up to `at` of the training nothing happens. Then each layer takes its form (`nn.sharing`): every weight becomes the
+number of its group, which begins as the mean of them, and from there on a step moves all weights of a group by what the sum of their gradients says, which is
 the gradient of the number that they share (Han, Mao & Dally, "Deep Compression", ICLR 2016, §3.3). Weights are tied on
 the parameters themselves, so any optimiser and any module work; forms that are stored as numbers of their own give the
 layer a module of its own at the end.
@@ -165,14 +165,15 @@ class TiedTraining(Compression):
 
     @torch.no_grad()
     def _tie(self, optimizer: Optimizer | None) -> None:
-        """Chooses codes, gives all weights of a group their mean, and forgets what the optimiser remembers of them."""
+        """Chooses codes, gives weights the number of their group, and forgets what the optimiser remembers of them."""
         for weight, form in self._chosen:
             codes = form.codes(weight.weight.detach(), self._generator)
             if codes is not None:
                 self._codes[weight.name] = codes
         self._ties = self._made()
-        for weight, tie in self._tied():
-            weight.weight.copy_(tie.spread(tie.means(weight.weight)))
+        for weight, form in self._chosen:
+            tie = self._ties[weight.name]
+            weight.weight.copy_(tie.spread(form.begin(weight.weight, tie)))
             if optimizer is not None:
                 optimizer.state.pop(weight.weight, None)
 

@@ -216,3 +216,15 @@ def test_forms_refuse_what_they_do_not_suit():
         Transferred(by="turn", copies=3)
     with pytest.raises(ModelError, match="ReLU"):
         SharedLinear.like(nn.ReLU(), Hashed(count=2))
+
+
+@pytest.mark.parametrize("form", FORMS[:1] + FORMS[2:4], ids=str)
+def test_numbers_that_a_rule_ties_begin_at_the_size_of_the_weights(form):
+    weight = torch.randn(11, 8, generator=seeded())
+    tie = form.tie((11, 8), None)
+    begun, means = form.begin(weight, tie), tie.means(weight)
+    assert float(tie.spread(begun).square().mean()) == pytest.approx(float(weight.square().mean()), rel=1e-5)
+    torch.testing.assert_close(begun / begun.norm(), means / means.norm())
+    exact = tie.spread(torch.randn(tie.groups, generator=seeded()))
+    torch.testing.assert_close(tie.spread(form.begin(exact, tie)), exact)
+    assert float(form.begin(torch.zeros(11, 8), tie).abs().sum()) == 0.0

@@ -49,6 +49,18 @@ class Form(Settings):
         """Returns the tie of a weight of this shape."""
         raise TypeError(f"{type(self).__name__} is abstract: define tie()")
 
+    def begin(self, weight: Tensor, tie: Tie) -> Tensor:
+        """Returns the numbers to begin with in place of `weight`: those nearest to it.
+
+        Where a rule ties weights that have nothing to do with one another, their means are small; such numbers are
+        scaled to the mean square of the weight, or training would begin with a layer that hardly passes anything on.
+        """
+        values = tie.means(weight)
+        if self.code_shape(tuple(weight.shape)) is not None or not self.stored:
+            return values
+        now = tie.spread(values).square().mean()
+        return values * (weight.square().mean() / now).sqrt() if bool(now > 0) else values
+
     def weights(self, shape: Shape) -> SharedWeights:
         """Returns weights of this shape in this form, all zero."""
         return SharedWeights(self, shape)
