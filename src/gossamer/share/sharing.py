@@ -1,10 +1,10 @@
 """Weights that share a number: trains, ties them, and goes on training the numbers.
 
 Up to `at` of the training nothing happens. Then each layer takes its form (`nn.sharing`): every weight becomes the
-number of its group, which begins as the mean of them, and from there on a step moves all weights of a group by what the sum of their gradients says, which is
-the gradient of the number that they share (Han, Mao & Dally, "Deep Compression", ICLR 2016, §3.3). Weights are tied on
-the parameters themselves, so any optimiser and any module work; forms that are stored as numbers of their own give the
-layer a module of its own at the end.
+number of its group, which begins as the mean of them, and from there on a step moves all weights of a group by what the
+sum of their gradients says, which is the gradient of the number that they share (Han, Mao & Dally, "Deep Compression",
+ICLR 2016, §3.3). Weights are tied on the parameters themselves, so any optimiser and any module work; forms that are
+stored as numbers of their own give the layer a module of its own at the end.
 """
 
 from __future__ import annotations
