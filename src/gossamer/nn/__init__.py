@@ -16,8 +16,10 @@ from gossamer.nn.compact_filters import MultiBias as MultiBias
 from gossamer.nn.compact_filters import ShuffleUnit as ShuffleUnit
 from gossamer.nn.cyclic import CyclicPool as CyclicPool
 from gossamer.nn.cyclic import TurnedConv2d as TurnedConv2d
+from gossamer.nn.displacement import ToeplitzLike as ToeplitzLike
 from gossamer.nn.dropout import dropout as dropout
 from gossamer.nn.factorized import Factorized as Factorized
+from gossamer.nn.fastfood import Fastfood as Fastfood
 from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
 from gossamer.nn.gat import GATConv as GATConv
 from gossamer.nn.gcn import GCNConv as GCNConv
@@ -49,6 +51,7 @@ __all__ = [
     "CyclicPool",
     "DepthwiseSeparable",
     "Factorized",
+    "Fastfood",
     "Features",
     "FewBitsInt8Weights",
     "FewBitsWeights",
@@ -67,6 +70,7 @@ __all__ = [
     "SparseLinear",
     "Steps",
     "TernaryWeights",
+    "ToeplitzLike",
     "TurnedConv2d",
     "drop_and_grow",
     "dropout",
