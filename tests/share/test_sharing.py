@@ -160,6 +160,13 @@ def test_a_layer_that_shares_its_weight_with_another_is_left_alone():
     assert result.model[1].weight is result.model[2].weight
 
 
+def test_convolutions_over_a_line_are_left_alone_and_named():
+    model = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 16)), nn.Conv1d(4, 4, 3), nn.Flatten(), nn.Linear(56, 4))
+    result = compress(model, MLP.task(), method("hashed"), training=Training(epochs=1), **QUIET)
+    assert [type(layer) for layer in result.model][2:] == [nn.Conv1d, nn.Flatten, SharedLinear]
+    assert any("2.weight" in note for note in result.notes)
+
+
 def test_a_network_without_a_layer_of_the_kind_is_refused():
     with pytest.raises(ModelError, match=r"no layer of this model.*\(48, 64\)"):
         method("rotated").start(MLP.model(), MLP.task(), epochs=1)

@@ -3,8 +3,8 @@
     V = S H G P H B / d
 
 S, G and B are diagonal matrices that are trained, P is a fixed permutation and H the Hadamard matrix of order d, a
-power of two: 3 d numbers for d² weights, and O(d log d) arithmetic. Le, Sarlós & Smola, "Fastfood", ICML 2013; trained as
-layers by Yang et al., "Deep fried convnets", ICCV 2015. Layers with more outputs than d stack several V, and what has
+power of two: 3 d numbers for d² weights, and O(d log d) arithmetic. Le, Sarlós & Smola, "Fastfood", ICML 2013; trained
+as layers, Yang et al., "Deep fried convnets", ICCV 2015. Layers with more outputs than d stack several V, and what has
 fewer inputs than d is filled up with zeros.
 """
 

@@ -54,7 +54,7 @@ class Sharing(Method):
         chosen = [
             (weight, form)
             for weight in weights
-            if (form := forms[weight.name]) is not None and (not form.stored or _replaceable(model, weight))
+            if (form := forms[weight.name]) is not None and (not form.stored or _replaceable(model, weight, form))
         ]
         if not chosen:
             found = ", ".join(f"{weight.name} {tuple(weight.weight.shape)}" for weight in weights)
@@ -184,12 +184,18 @@ class TiedTraining(Compression):
         }
 
     def _tied(self) -> list[tuple[PrunableWeight, Tie]]:
+        """Returns the weights that are tied; ties follow weights that were moved to another device."""
+        for weight, _ in self._chosen if self._ties else []:
+            if self._ties[weight.name].group.device != weight.weight.device:
+                self._ties[weight.name] = self._ties[weight.name].to(weight.weight.device)
         return [(weight, self._ties[weight.name]) for weight, _ in self._chosen] if self._ties else []
 
 
-def _replaceable(model: nn.Module, weight: PrunableWeight) -> bool:
-    """Says whether a weight is all that its layer has beside a bias, is of no other layer, and the layer has a form."""
+def _replaceable(model: nn.Module, weight: PrunableWeight, form: Form) -> bool:
+    """Says whether the form suits a weight that is all its layer has beside a bias and that is of no other layer."""
     layer = model.get_submodule(weight.layer)
+    if not form.suits(tuple(weight.weight.shape)):
+        return False
     if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
         return False
     owners = {

@@ -95,7 +95,7 @@ class SharedWeights(nn.Module):
         """Takes over what comes nearest to a weight, with codes for it."""
         if self.codes is not None and codes is not None:
             self.codes.copy_(codes)
-        self.values.data = self.tie().means(weight.detach())
+        self.values.data = self.tie().to(weight.device).means(weight.detach())
         _remember(self, None)
 
     def tie(self) -> Tie:
@@ -118,7 +118,7 @@ class SharedWeights(nn.Module):
 
     def remember(self) -> None:
         """Works out which weight is which, for `dense`; called whenever the codes have changed."""
-        tie = self.tie()
+        tie = self.tie().to(self.values.device)
         self.group = tie.group.reshape(-1).to(torch.int32)
         self.sign = None if tie.sign is None else tie.sign.contiguous()
 
