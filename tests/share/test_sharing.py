@@ -81,6 +81,16 @@ def test_a_codebook_has_as_many_numbers_as_its_bits_allow(sparsity, bits):
     assert stored.bytes <= 64 * 48 * bits / 8 + 2**bits * 4 + 64
 
 
+def test_linear_quantisation_trains_its_steps_and_takes_its_bits():
+    result = compress(
+        MLP.model(), MLP.task(), method("linear-quantization", sparsity=0.9), training=Training(epochs=4), **QUIET
+    )
+    values = result.model[1].weight.unique()
+    assert len(values) == 7  # three bits: -3 to 3
+    torch.testing.assert_close(values / values.max() * 3, torch.arange(-3.0, 4.0))
+    assert encode(result.model[1].weight).bytes <= 64 * 48 * 3 / 8 + 7 * 4 + 64
+
+
 def test_pruned_weights_stay_zero_in_a_codebook_and_the_file_is_smaller_still(tmp_path):
     task = MLP.task()
     training = Training(epochs=4, patience=None)
@@ -174,7 +184,7 @@ def test_a_network_without_a_layer_of_the_kind_is_refused():
 
 def test_the_knob_finds_a_budget_of_bytes():
     model, task = MLP.model(), MLP.task()
-    for name in ("codebook", "hashed", "block-circulant", "product-quantization"):
+    for name in ("codebook", "linear-quantization", "hashed", "block-circulant", "product-quantization"):
         budget = gossamer.Budget.parse("bytes<=4k")
         result = compress(model, task, method(name), training=Training(epochs=1), budget=budget, **QUIET)
         assert result.met_budget, name

@@ -4,6 +4,7 @@ from gossamer.share.block_circulant import BlockCirculant as BlockCirculant
 from gossamer.share.circulant import CirculantProjection as CirculantProjection
 from gossamer.share.codebook import CodebookSharing as CodebookSharing
 from gossamer.share.hashing import HashedSharing as HashedSharing
+from gossamer.share.linear import LinearQuantization as LinearQuantization
 from gossamer.share.product import ProductSharing as ProductSharing
 from gossamer.share.sharing import Sharing as Sharing
 from gossamer.share.transferred import TransferredFilters as TransferredFilters
@@ -13,6 +14,7 @@ __all__ = [
     "CirculantProjection",
     "CodebookSharing",
     "HashedSharing",
+    "LinearQuantization",
     "ProductSharing",
     "Sharing",
     "TransferredFilters",

@@ -28,16 +28,20 @@ class CodebookSharing(Sharing):
     knob = "sparsity"
     sparsity: float = bounded(0.875, ge=0.0, lt=1.0)  # fraction of a weight's 32 bits that its code does without
 
-    @property
-    def bits(self) -> int:
-        """Bits of a code, 1 to 8."""
-        return min(8, max(1, math.floor(_BITS * (1.0 - self.sparsity) + 1e-9)))
-
     def form(self, shape: tuple[int, ...], seed: int) -> Codebook | None:
         """Returns the codebook; none where it would be as large as the weight."""
         del seed
-        form = Codebook(bits=self.bits)
-        return form if 2**self.bits < math.prod(shape) else None
+        form = Codebook(bits=bits_left(self.sparsity))
+        return form if 2**form.bits < math.prod(shape) else None
+
+
+def bits_left(sparsity: float) -> int:
+    """Returns how many bits a code has when a fraction of a weight's 32 goes, 1 to 8.
+
+    >>> [bits_left(sparsity) for sparsity in (0.0, 0.75, 0.9, 0.99)]
+    [8, 8, 3, 1]
+    """
+    return min(8, max(1, math.floor(_BITS * (1.0 - sparsity) + 1e-9)))
 
 
 CODEBOOK = register(

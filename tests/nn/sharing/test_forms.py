@@ -18,7 +18,7 @@ from gossamer.deploy.changes import Change, ShareWeights
 from gossamer.deploy.export.layers import standard_layers
 from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR
-from gossamer.nn.sharing import Circulant, Codebook, Hashed, Product, SharedLinear, Transferred, shared_like
+from gossamer.nn.sharing import Circulant, Codebook, Hashed, Linear, Product, SharedLinear, Transferred, shared_like
 from gossamer.nn.sharing.codebook import clusters
 
 FORMS = [
@@ -97,7 +97,7 @@ def test_hashed_weights_use_every_number_about_as_often_and_both_signs():
     tie = Hashed(count=16, seed=0).tie((64, 64), None)
     expected = 64 * 64 / 16
     assert float(((tie.counts - expected) ** 2 / expected).sum()) < 37.7  # chi-squared, 15 degrees: 0.1 %
-    assert abs(float(tie.sign.mean())) < 4 / 64
+    assert abs(float(tie.factor.mean())) < 4 / 64
     other = Hashed(count=16, seed=1).tie((64, 64), None)
     assert float((tie.group == other.group).float().mean()) < 0.1
 
@@ -228,3 +228,25 @@ def test_numbers_that_a_rule_ties_begin_at_the_size_of_the_weights(form):
     exact = tie.spread(torch.randn(tie.groups, generator=seeded()))
     torch.testing.assert_close(tie.spread(form.begin(exact, tie)), exact)
     assert float(form.begin(torch.zeros(11, 8), tie).abs().sum()) == 0.0
+
+
+def test_one_bit_is_the_sign_and_the_mean_size():
+    weight = torch.randn(5, 7, generator=seeded())
+    weight[0, 0] = 0.0
+    tie = Linear(bits=1).tie((5, 7), Linear(bits=1).codes(weight, seeded()))
+    wanted = weight.sign() * weight[weight != 0].abs().mean()
+    torch.testing.assert_close(tie.spread(tie.means(weight)), wanted)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_more_bits_are_whole_multiples_of_the_best_step(bits):
+    weight = torch.randn(6, 9, generator=seeded())
+    codes = Linear(bits=bits).codes(weight, seeded())
+    assert int(codes.abs().max()) == 2 ** (bits - 1) - 1
+    tie = Linear(bits=bits).tie((6, 9), codes)
+    (step,) = tie.means(weight).tolist()
+    steps = np.linspace(0.5 * step, 1.5 * step, 2001)
+    errors = ((weight.numpy()[None] - steps[:, None, None] * codes.numpy()[None]) ** 2).sum((1, 2))
+    assert steps[errors.argmin()] == pytest.approx(step, rel=1e-3)
+    rounded = float(weight.abs().max()) / (2 ** (bits - 1) - 1)
+    assert float((weight - rounded * codes).abs().max()) <= rounded / 2 * 1.001

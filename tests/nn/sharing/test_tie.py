@@ -12,8 +12,8 @@ from gossamer.nn.sharing import Tie
 def test_sums_are_the_gradient_of_the_shared_numbers(groups, size, signed, seed):
     generator = torch.Generator().manual_seed(seed)
     group = torch.randint(groups + 1, (size,), generator=generator)
-    sign = torch.where(torch.rand(size, generator=generator) < 0.5, -1.0, 1.0) if signed else None
-    tie = Tie(group, groups, sign)
+    factor = torch.randint(-3, 4, (size,), generator=generator).float() if signed else None
+    tie = Tie(group, groups, factor)
     values = torch.randn(groups, generator=generator, requires_grad=True)
     outer = torch.randn(size, generator=generator)
     (tie.spread(values) * outer).sum().backward()
@@ -26,10 +26,10 @@ def test_sums_are_the_gradient_of_the_shared_numbers(groups, size, signed, seed)
 def test_means_are_the_nearest_numbers(groups, size, seed):
     generator = torch.Generator().manual_seed(seed)
     group = torch.randint(groups, (size,), generator=generator)
-    sign = torch.where(torch.rand(size, generator=generator) < 0.5, -1.0, 1.0)
+    factor = torch.randint(-3, 4, (size,), generator=generator).float()
     weight = torch.randn(size, generator=generator)
-    tie = Tie(group, groups, sign)
-    design = torch.nn.functional.one_hot(group, groups).double() * sign[:, None].double()
+    tie = Tie(group, groups, factor)
+    design = torch.nn.functional.one_hot(group, groups).double() * factor[:, None].double()
     wanted = torch.linalg.lstsq(design, weight.double()[:, None], driver="gelsd").solution[:, 0]
     torch.testing.assert_close(tie.means(weight).double(), wanted, rtol=1e-5, atol=1e-6)
 

@@ -9,6 +9,7 @@ from gossamer.nn.sharing.layers import Shared as Shared
 from gossamer.nn.sharing.layers import SharedConv2d as SharedConv2d
 from gossamer.nn.sharing.layers import SharedLinear as SharedLinear
 from gossamer.nn.sharing.layers import shared_like as shared_like
+from gossamer.nn.sharing.linear import Linear as Linear
 from gossamer.nn.sharing.product import Product as Product
 from gossamer.nn.sharing.tie import Tie as Tie
 from gossamer.nn.sharing.transferred import Transferred as Transferred
@@ -18,6 +19,7 @@ __all__ = [
     "Codebook",
     "Form",
     "Hashed",
+    "Linear",
     "Product",
     "Shared",
     "SharedConv2d",

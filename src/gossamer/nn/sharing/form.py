@@ -120,7 +120,7 @@ class SharedWeights(nn.Module):
         """Works out which weight is which, for `dense`; called whenever the codes have changed."""
         tie = self.tie().to(self.values.device)
         self.group = tie.group.reshape(-1).to(torch.int32)
-        self.sign = None if tie.sign is None else tie.sign.contiguous()
+        self.sign = None if tie.factor is None else tie.factor.contiguous()
 
     def extra_repr(self) -> str:
         """Names form and sizes."""
