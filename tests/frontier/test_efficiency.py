@@ -8,7 +8,16 @@ import math
 import pytest
 
 from gossamer.errors import SettingError
-from gossamer.frontier import Estimate, Point, halvings_per_nonzero, per_nonzero, per_stored_word
+from gossamer.frontier import (
+    Estimate,
+    Point,
+    compression_rate,
+    halvings_per_nonzero,
+    per_nonzero,
+    per_stored_word,
+    space_saving,
+    speed_up,
+)
 
 POINT = Point(
     method="rigl",
@@ -44,3 +53,22 @@ def test_halvings_of_the_error() -> None:
     assert found.values == pytest.approx((math.log2(8) * 1000,))
     with pytest.raises(SettingError, match="chance is 1"):
         halvings_per_nonzero(POINT, chance=1.0, examples=4)
+
+
+def test_compression_saving_and_speed_up_against_the_dense_network() -> None:
+    sizes = Estimate(values=(10_000.0, 10_000.0, 10_000.0), seeds=(2, 1, 0), counted=True)
+    dense = dataclasses.replace(POINT, costs={"nonzeros": sizes, "latency_ms": Estimate(values=(3.0,), seeds=(1,))})
+    rate = compression_rate(POINT, dense)
+    assert rate is not None
+    assert (rate.values, rate.seeds) == ((5.0, 10.0), (1, 0))
+    saving, printed = space_saving(POINT, dense), space_saving(POINT, dense, index=True)
+    assert saving is not None
+    assert printed is not None
+    assert saving.values == pytest.approx((0.8, 0.9))
+    assert printed.values == pytest.approx((4.0, 9.0))  # the rate less one
+    assert speed_up(POINT, dense) is None  # not measured
+    quick = dataclasses.replace(POINT, costs={"latency_ms": Estimate(values=(2.0, 1.5), seeds=(0, 1))})
+    times = speed_up(quick, dense)
+    assert times is not None
+    assert (times.values, times.seeds) == ((2.0,), (1,))
+    assert compression_rate(POINT, dense, "bytes") is None

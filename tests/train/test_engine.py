@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from gossamer.train import SGD, Training, fit
 from gossamer.train.engine import Alone, Fabric, engine_for, share
+from gossamer.train.hooks import NoHooks
+from gossamer.train.optimizers import replace_parameter
 from tests.train.toy import ROOT, Toy, network
 
 
@@ -88,19 +90,46 @@ class Halves(Toy):
         yield from [(self.x[part], self.y[part]) for part in (parts if split == "train" else [slice(16, 20)])]
 
 
-def halved(out: str | None) -> list[Tensor]:
-    """Trains on the halves, or in one process on their union; writes what came out."""
+class Chained(NoHooks):
+    """Puts two layers in place of one after the second step."""
+
+    def __init__(self, model: nn.Sequential) -> None:
+        self.model, self.steps = model, 0
+
+    @property
+    def settled(self) -> bool:
+        return self.steps >= 2
+
+    def after_step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+        self.steps += 1
+        if self.steps == 2:
+            assert optimizer is not None
+            old = self.model[0]
+            chain = nn.Sequential(nn.Linear(6, 2, bias=False), nn.Linear(2, 2))
+            chain[0].weight.data, chain[1].weight.data = old.weight.detach().clone(), torch.eye(2)
+            chain[1].bias = old.bias
+            self.model[0] = chain
+            replace_parameter(optimizer, old.weight, [chain[0].weight, chain[1].weight])
+
+
+def halved(out: str | None) -> list[list[Tensor]]:
+    """Trains on the halves, or in one process on their union, with and without a swap; writes what came out."""
     torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = nn.Linear(6, 2)
-    checkpoint = f"{out}/checkpoint" if out else None
-    training = Training(epochs=5, optimizer=SGD(), clip_norm=0.5, checkpoint_minutes=0.0)
-    history = fit(model, Halves(whole=out is None), training, checkpoint=checkpoint)
+    trained, histories = [], []
+    for place, hooks in enumerate((NoHooks, Chained)):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Linear(6, 2))
+        checkpoint = f"{out}/checkpoint{place}" if out else None
+        training = Training(epochs=5, optimizer=SGD(), clip_norm=0.5, checkpoint_minutes=0.0)
+        acting = Chained(model) if hooks is Chained else hooks()
+        histories.append(fit(model, Halves(whole=out is None), training, hooks=acting, checkpoint=checkpoint))
+        trained.append(list(model.parameters()))
     if out:
-        values = [parameter.tolist() for parameter in model.parameters()]
-        Path(out, os.environ["RANK"]).write_text(json.dumps([values, history.steps, history.validation]))
-    return list(model.parameters())
+        values = [[parameter.tolist() for parameter in parameters] for parameters in trained]
+        others = [[history.steps, history.validation] for history in histories]
+        Path(out, os.environ["RANK"]).write_text(json.dumps([values, others]))
+    return trained
 
 
 def test_two_processes_compute_the_gradient_of_the_union(tmp_path: Path) -> None:
@@ -113,10 +142,12 @@ def test_two_processes_compute_the_gradient_of_the_union(tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr
     first, second = (json.loads((tmp_path / rank).read_text()) for rank in "01")
     assert first == second
-    assert first[1] == 5
-    for value, expected in zip(first[0], halved(None), strict=True):
-        torch.testing.assert_close(torch.tensor(value), expected.detach())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "checkpoint"]
+    assert [steps for steps, _ in first[1]] == [5, 5]
+    for values, wanted in zip(first[0], halved(None), strict=True):
+        for value, expected in zip(values, wanted, strict=True):
+            torch.testing.assert_close(torch.tensor(value), expected.detach())
+    assert [len(values) for values in first[0]] == [2, 3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "checkpoint0", "checkpoint1"]
 
 
 if __name__ == "__main__":

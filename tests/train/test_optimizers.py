@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from gossamer.errors import SettingError
 from gossamer.train import SGD, Adam, AdamW, Optimizer
+from gossamer.train.optimizers import replace_parameter
 
 GRADIENT = torch.tensor([1.0, -2.0])
 
@@ -61,3 +65,47 @@ def test_complex_weights_can_be_trained() -> None:
 def test_the_family_itself_is_no_optimizer() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Optimizer().build([])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, fused=True),
+        lambda p: torch.optim.SGD(p, lr=0.1),
+        lambda p: torch.optim.Adam(p, lr=0.1, fused=True),
+        lambda p: torch.optim.NAdam(p, lr=0.1),
+        lambda p: torch.optim.RMSprop(p, lr=0.1, momentum=0.5),
+        lambda p: torch.optim.Adagrad(p, lr=0.1),
+    ],
+)
+def test_parameters_that_come_later_are_stepped_as_by_a_new_optimizer(build: Any) -> None:
+    """After a swap, what is new moves as under an optimiser made then, what is old as if nothing had happened."""
+    values = [torch.tensor([1.0, -2.0]), torch.tensor([0.5]), torch.tensor([3.0])]
+    old, bias, after = (nn.Parameter(value.clone()) for value in values)
+    alone = nn.Parameter(values[2].clone())
+    optimizer, steady = build([old, bias, after]), build([alone])
+    new = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.full((2, 2), 2.0))]
+    fresh_new = [nn.Parameter(one.detach().clone()) for one in new]
+
+    def step(chosen: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+        for parameter in parameters:
+            parameter.grad = 0.3 * parameter.detach() + 0.1
+        chosen.step()
+
+    for _ in range(2):
+        step(optimizer, [old, bias, after])
+        step(steady, [alone])
+    replace_parameter(optimizer, old, new)
+    fresh = build(fresh_new)
+    for _ in range(3):
+        step(optimizer, [*new, bias, after])
+        step(fresh, fresh_new)
+        step(steady, [alone])
+    assert [id(one) for one in optimizer.param_groups[0]["params"]] == [id(one) for one in [*new, bias, after]]
+    for one, expected in zip([*new, after], [*fresh_new, alone], strict=True):
+        torch.testing.assert_close(one, expected)
+    assert old not in optimizer.state
+    state = optimizer.state_dict()
+    build([*new, bias, after]).load_state_dict(state)
+    replace_parameter(optimizer, old, new)
+    assert len(optimizer.param_groups[0]["params"]) == 4

@@ -24,6 +24,7 @@ from gossamer.factorize.decomposition import Decomposition, Shape
 from gossamer.settings import Settings
 
 Ratio = Literal["parameter", "mac"]
+_NOTHING = 1e-12  # a relative squared error that is rounding
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def choices_of(
         whole = max(float(tails[0][0]), 1e-300)
         lost = np.stack([np.asarray(tail)[rank] for tail, rank in zip(tails, ranks, strict=True)])
         loss = lost.sum(0).ravel() / whole
+        loss[loss < _NOTHING] = 0.0
         saves = (weights < size) & (cost < dense.cost)
         mine = [
             Choice(int(weights[i]), float(cost[i]), float(loss[i]), how, tuple(int(rank.ravel()[i]) for rank in ranks))

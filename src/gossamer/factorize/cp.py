@@ -31,7 +31,7 @@ from gossamer.factorize.svd import SVD
 from gossamer.settings import bounded
 
 _LETTERS = "ncxyz"
-_PROBE = 10  # iterations of the fits that tell what a rank loses
+_PROBE = 20  # iterations of the fits that tell what a rank loses
 
 
 @dataclass(frozen=True, kw_only=True)

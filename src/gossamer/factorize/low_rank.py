@@ -84,6 +84,7 @@ class LowRankTraining(Compression):
         self._step = 0
         self._at = round(method.at * epochs * task.steps())
         self._records: list[dict[str, Any]] | None = None  # what became of each layer, once it has
+        self._unseen = False  # whether an optimiser goes on without being told
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         if self._at == 0:
             self._factorize(None)
@@ -112,6 +113,7 @@ class LowRankTraining(Compression):
         self._step += 1
         self._extra = 0.0
         if not self.settled and self._step >= self._at:
+            self._unseen = optimizer is None
             self._factorize(optimizer)
 
     def training_cost(self) -> float:
@@ -131,6 +133,8 @@ class LowRankTraining(Compression):
                 f"The lowest ranks remove {1 - left / whole:.1%} of the prunable weights, less than the "
                 f"{self._method.sparsity:.1%} asked for."
             )
+        if self._unseen:
+            notes.append("after_step was not given the optimiser, which so does not train the factors.")
         return tuple(notes)
 
     def report(self) -> dict[str, Any]:

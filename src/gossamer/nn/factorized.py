@@ -182,6 +182,25 @@ FORMS: dict[str, Callable[..., list[nn.Module]]] = {
 }
 
 
+def around_narrowest(
+    linear: nn.Module, inputs: int, outputs: int, *, sparse: bool = False
+) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Returns the layers of a linear map before and after the place where its vectors are narrowest, the first of such.
+
+    A sum over neighbours may stand before, between or after them, and costs what the vectors are wide there.
+
+    Args:
+        linear: A layer or a chain, without bias.
+        inputs: Width of its input.
+        outputs: Width of its output.
+        sparse: Whether the input is sparse, so that the first layer comes first.
+    """
+    layers = list(linear) if isinstance(linear, Factorized) else [linear]
+    widths = [inputs, *(cast("int", layer.out_features) for layer in layers[:-1]), outputs]
+    place = min(range(1 if sparse else 0, len(widths)), key=lambda i: widths[i])
+    return layers[:place], layers[place:]
+
+
 def obstacle(layer: nn.Module, form: str) -> str:
     """Says what keeps a layer from taking a form; "" if nothing does."""
     if isinstance(layer, CONVOLUTIONS):

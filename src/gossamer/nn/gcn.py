@@ -4,8 +4,8 @@
 
 "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017. The two products may be done in
 either order. Aggregation costs a pass over the edges at the width it is given, so the layer aggregates on the
-narrower side; the result is the same to rounding. The normalisation is kept by the graph, so it is computed once,
-not in every call.
+narrower side, or between the factors of W where it is factorised; the result is the same to rounding. The normalisation
+is kept by the graph, so it is computed once, not in every call.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.graph import CSR, Graph, as_graph
+from gossamer.nn.factorized import around_narrowest
 from gossamer.nn.linear import Features, Linear
 
 
@@ -44,8 +45,15 @@ class GCNConv(nn.Module):
         """
         looped = as_graph(graph, x.shape[0]).add_self_loops()
         # Equal widths aggregate first: where x is data, no gradient has to pass back through the edges.
-        if isinstance(x, CSR) or self.linear.in_features > self.linear.out_features:
-            return looped.symmetric_sum(self.linear(x), self.bias)
-        out: Tensor = self.linear(looped.symmetric_sum(x))
+        linear = self.linear
+        before, after = around_narrowest(linear, linear.in_features, linear.out_features, sparse=isinstance(x, CSR))
+        for layer in before:
+            x = layer(x)
+        assert isinstance(x, Tensor)
+        if not after:
+            return looped.symmetric_sum(x, self.bias)
+        out = looped.symmetric_sum(x)
+        for layer in after:
+            out = layer(out)
         # In place: nothing else holds `out`, and a fresh copy of (N, out_features) is costly on large graphs.
         return out if self.bias is None else out.add_(self.bias)

@@ -105,8 +105,11 @@ class SGD(Optimizer):
         )
 
 
+_EAGER = (torch.optim.SGD, torch.optim.Adagrad)  # which expect a state of parameters that they have not seen before
+
+
 def replace_parameter(optimizer: torch.optim.Optimizer, old: Parameter, new: Sequence[Parameter]) -> None:
-    """Lets an optimiser step several parameters in place of one, of which it forgets what it knew.
+    """Lets an optimiser step several parameters in place of one; what it knew of that one is lost, they begin anew.
 
     They stand where the old one stood, so that the optimiser's state fits one that is built anew for the network.
 
@@ -117,9 +120,17 @@ def replace_parameter(optimizer: torch.optim.Optimizer, old: Parameter, new: Seq
     """
     for group in optimizer.param_groups:
         place = next((i for i, parameter in enumerate(group["params"]) if parameter is old), None)
-        if place is not None:
-            group["params"][place : place + 1] = new
-            optimizer.state.pop(old, None)
+        if place is None:
+            continue
+        group["params"][place : place + 1] = new
+        known = optimizer.state.pop(old, {})
+        if isinstance(optimizer, _EAGER):
+            for parameter in new:
+                optimizer.state[parameter] = {
+                    name: torch.zeros_like(parameter if value.shape == old.shape else value)
+                    for name, value in known.items()
+                    if isinstance(value, torch.Tensor)
+                }
 
 
 def _trained(parameters: Iterable[Parameter]) -> list[Parameter]:

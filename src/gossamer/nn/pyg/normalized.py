@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gossamer.graph import Graph
 from gossamer.nn.appnp import personalized
+from gossamer.nn.factorized import Factorized, around_narrowest
 from gossamer.nn.pyg.adopted import Adopted
 
 
@@ -32,10 +33,19 @@ class AdoptedGCN(Adopted):
         if self.add_self_loops:
             # Like PyG's: loops weigh more only beside edges that have weights of their own.
             graph = graph.add_self_loops(2.0 if self.improved and edge_weight is not None else 1.0)
-        if self.in_channels < self.out_channels:
-            out: Tensor = self.lin(self._summed(graph, x, None))
-            return out if self.bias is None else out + self.bias
-        return self._summed(graph, self.lin(x), self.bias)
+        before, after = self._layers()
+        for layer in before:
+            x = layer(x)
+        out = self._summed(graph, x, None if after else self.bias)
+        for layer in after:
+            out = layer(out)
+        return out if self.bias is None or not after else out + self.bias
+
+    def _layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Returns what is applied before the sum and what after it; of equal widths the sum comes last, as in PyG."""
+        if isinstance(self.lin, Factorized):
+            return around_narrowest(self.lin, self.in_channels, self.out_channels)
+        return ([], [self.lin]) if self.in_channels < self.out_channels else ([self.lin], [])
 
     def _summed(self, graph: Graph, x: Tensor, bias: Tensor | None) -> Tensor:
         if self.normalize:
