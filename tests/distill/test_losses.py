@@ -108,3 +108,9 @@ def test_a_loss_that_calls_the_network_twice_is_refused():
     task.loss = lambda model, batch: once(model, batch) + once(model, batch)  # type: ignore[method-assign]
     with pytest.raises(ModelError, match="2 times"):
         Distilled(task, net()).loss(net(), next(task.batches("train")))
+
+
+@pytest.mark.parametrize("shapes", [((4, 1), (4, 1)), ((4, 3), (4, 2)), ((3,), (3,))])
+def test_answers_that_are_no_classes_are_refused(shapes):
+    with pytest.raises(ModelError, match="two classes or more"):
+        soft_targets(torch.zeros(shapes[0]), torch.zeros(shapes[1]))

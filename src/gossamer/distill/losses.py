@@ -10,6 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from gossamer.errors import ModelError
+
 
 def soft_targets(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
     """Returns T² · KL(softmax(teacher / T) ‖ softmax(student / T)), the mean over rows, a scalar.
@@ -20,7 +22,15 @@ def soft_targets(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> 
         student: (..., classes) logits.
         teacher: (..., classes) logits.
         temperature: T, above 0.
+
+    Raises:
+        ModelError: There is one class only, for which every softmax is 1, or the shapes differ.
     """
+    if student.shape != teacher.shape or student.dim() < 2 or student.shape[-1] < 2:
+        raise ModelError(
+            f"soft targets: the student gives {tuple(student.shape)}, the teacher {tuple(teacher.shape)}; expected the "
+            "same (..., classes) with two classes or more"
+        )
     wanted = F.log_softmax(teacher.detach().flatten(0, -2) / temperature, -1)
     answers = F.log_softmax(student.flatten(0, -2) / temperature, -1)
     return temperature**2 * F.kl_div(answers, wanted, reduction="batchmean", log_target=True)
