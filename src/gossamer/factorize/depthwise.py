@@ -6,8 +6,8 @@ from C·r channels to N, with r C (K + N) weights. With r = 1 it is the depthwis
 "MobileNets", 2017. With singular values as the way from a trained network: Guo, Li, Lin, Chen & Li, "Network
 decoupling: from regular to depthwise separable convolutions", BMVC 2018.
 
-Every layer gives up the same share of its weights, so that convolutions change also where a large linear layer could be
-cut for less. With `teacher="original"` the network as it was before the cut teaches what becomes of it (`distill`).
+Only convolutions with a kernel are replaced, and the sparsity is that of their weights. With `teacher="original"` the
+network as it was before the cut teaches what becomes of it (`distill`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from torch.optim import Optimizer
 from gossamer.compression.registry import register
 from gossamer.distill import SoftTargets
 from gossamer.distill.teaching import Teaching
-from gossamer.factorize.allocation import Allocation, Uniform
+from gossamer.errors import ModelError
 from gossamer.factorize.decomposition import Decomposition, Shape, tail
 from gossamer.factorize.low_rank import LowRank, LowRankTraining
 from gossamer.factorize.svd import SVD
+from gossamer.prune.weights import prunable_weights
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
@@ -77,22 +78,30 @@ class Depthwise(Decomposition):
 
 @dataclass(frozen=True, kw_only=True)
 class DepthwiseSeparable(LowRank):
-    """Makes convolutions depthwise separable, and linear layers thinner, until `sparsity` of the weights is gone."""
+    """Makes convolutions depthwise separable, until `sparsity` of their weights is gone; other layers stay."""
 
     name = "depthwise-separable"
-    sparsity: float = bounded(0.75, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
+    sparsity: float = bounded(0.75, ge=0.0, lt=1.0)  # fraction of the convolutions' weights removed in the end
     linear: Decomposition = field(default_factory=SVD)
     convolution: Decomposition = field(default_factory=Depthwise)
-    allocation: Allocation = field(default_factory=Uniform)
     teacher: Literal["none", "original"] = "none"
     weight: float = bounded(0.7, ge=0.0, lt=1.0)  # a: of the teacher's answers in the loss
     temperature: float = bounded(4.0, gt=0.0)  # T: of the teacher's answers
 
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> LowRankTraining:
-        """Begins; see `LowRank.start`."""
-        if self.teacher == "none":
-            return super().start(model, task, epochs=epochs)
-        return TaughtTraining(self, model, task, epochs=epochs)
+        """Begins; see `LowRank.start`.
+
+        Raises:
+            ModelError: The model has no convolution with a kernel, or a pattern matches none.
+        """
+        weights = prunable_weights(model, self.layers, self.exclude)
+        others = tuple(weight.name for weight in weights if weight.weight[0, 0].numel() == 1)
+        if len(others) == len(weights):
+            found = ", ".join(f"{weight.name} {tuple(weight.weight.shape)}" for weight in weights)
+            raise ModelError(f"{self.name}: no layer of this model is a convolution with a kernel; it has: {found}")
+        method = self.replace(exclude=(*self.exclude, *others))
+        kind = LowRankTraining if self.teacher == "none" else TaughtTraining
+        return kind(method, model, task, epochs=epochs)
 
 
 class TaughtTraining(LowRankTraining):
