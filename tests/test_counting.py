@@ -197,3 +197,22 @@ def test_peak_memory_follows_what_is_alive():
 def test_memory_returned_is_counted_and_inputs_are_not():
     assert count_macs(Lambda(lambda x: x), (torch.ones(1000),)).peak_bytes == 0
     assert count_macs(Lambda(lambda x: [x + 1, x + 2]), (torch.ones(1000),)).peak_bytes == 8000
+
+
+@pytest.mark.parametrize(("length", "rows"), [(8, 3), (64, 5)])
+def test_fourier_transforms_are_butterflies(length, rows):
+    butterflies = rows * length // 2 * (length.bit_length() - 1)
+    z, x = torch.zeros(rows, length, dtype=torch.complex64), torch.zeros(rows, length)
+    assert count_macs(Lambda(torch.fft.fft), (z,)).total == 5 * butterflies
+    assert count_macs(Lambda(torch.fft.rfft), (x,)).total == pytest.approx(2.5 * butterflies, abs=1)
+    half = torch.zeros(rows, length // 2 + 1, dtype=torch.complex64)
+    assert count_macs(Lambda(lambda z: torch.fft.irfft(z, n=length)), (half,)).total == pytest.approx(
+        2.5 * butterflies, abs=1
+    )
+    square = torch.zeros(2, 8, 8, dtype=torch.complex64)
+    assert count_macs(Lambda(torch.fft.fft2), (square,)).total == 2 * 5 * 64 // 2 * 6
+
+
+def test_a_complex_product_is_four_real_ones():
+    a = torch.zeros(3, 4, dtype=torch.complex64)
+    assert count_macs(Lambda(lambda a: a @ a.T), (a,)).total == 4 * 3 * 4 * 3

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossamer import storage
+from gossamer import coding, storage
 from gossamer.errors import DataError
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8]
@@ -68,8 +68,30 @@ def test_every_bit_pattern_survives(patterns, zeros):
 )
 def test_sizes_by_hand(density, expected):
     tensor = torch.zeros(4096)  # a vector has no blocks of rows
-    tensor[:: int(1 / density)] = 1.0
-    assert storage.stored_bytes(tensor) == expected
+    tensor[:: int(1 / density)] = torch.arange(1.0, 4096 * density + 1)
+    kept = int(4096 * density)
+    few = math.inf if kept > coding.MOST else kept * 4 + kept * math.ceil(math.log2(kept)) // 8
+    assert storage.stored_bytes(tensor) == expected < few + expected - kept * 4
+
+
+def test_few_different_values_take_a_table_and_their_codes():
+    values = torch.tensor([0.5, -1.0, 3.0, 7.0])
+    tensor = values[torch.randint(4, (64, 64), generator=torch.Generator().manual_seed(0))]
+    encoded = storage.encode(tensor)
+    assert encoded.record == {"shape": [64, 64], "unit": 0, "word": 0, "code": "packed"}
+    assert encoded.bytes == 4 * 4 + 64 * 64 * 2 // 8
+    assert torch.equal(storage.decode(encoded), tensor)
+
+
+def test_few_different_values_and_many_zeros_take_positions_table_and_codes():
+    generator = torch.Generator().manual_seed(0)
+    tensor = torch.tensor([0.5, -1.0])[torch.randint(2, (128, 128), generator=generator)]
+    tensor *= torch.rand(128, 128, generator=generator) < 0.1
+    encoded = storage.encode(tensor)
+    kept = int(tensor.count_nonzero())
+    assert set(encoded.arrays) == {"table", "codes", "positions"} == set(storage.parts(encoded.record))
+    assert encoded.bytes == 2 * 4 + -(-kept // 8) + min(128 * 128 // 8, kept)
+    assert torch.equal(storage.decode(encoded), tensor)
 
 
 def test_one_value_far_out_takes_one_wide_word():
@@ -109,8 +131,12 @@ def test_views_and_sparse_layouts_are_stored_as_what_they_hold():
 
 def sparse_example() -> storage.Encoded:
     tensor = torch.zeros(30, 30)
-    tensor[3, 4] = tensor[20, 1] = 1.0
+    tensor[3, 4], tensor[20, 1] = 1.0, 2.0
     return storage.encode(tensor)
+
+
+def coded_example() -> storage.Encoded:
+    return storage.encode(torch.arange(3.0).repeat(400))
 
 
 @pytest.mark.parametrize(
@@ -139,3 +165,21 @@ def test_a_small_tensor_is_not_worth_a_record():
     assert storage.stored_bytes(torch.zeros(60)) == 60 * 4
     assert storage.encode(torch.zeros(60)).record == {}
     assert storage.stored_bytes(torch.zeros(64)) == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record, arrays: record.update(code="morse"),
+        lambda record, arrays: record.update(shape=[2, 2]),
+        lambda record, arrays: arrays.pop("table"),
+        lambda record, arrays: arrays.update(table=arrays["table"][:1]),
+        lambda record, arrays: arrays.update(codes=arrays["codes"][:-1]),
+    ],
+)
+def test_codes_that_do_not_belong_to_the_record_are_named(damage):
+    encoded = coded_example()
+    record, arrays = dict(encoded.record), dict(encoded.arrays)
+    damage(record, arrays)
+    with pytest.raises(DataError, match="stored tensor"):
+        storage.decode(storage.Encoded(record=record, arrays=arrays))

@@ -11,6 +11,7 @@ as is the custom.
 from __future__ import annotations
 
 import contextlib
+import math
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -199,7 +200,10 @@ def _formula(func: Any) -> Formula | None:
 
 
 def _product(left: int, right: int) -> Formula:
-    """The matrix product of two arguments (..., m, k) and (..., k, n), either of which may be sparse."""
+    """The matrix product of two arguments (..., m, k) and (..., k, n), either of which may be sparse.
+
+    A product of complex numbers is four of real ones.
+    """
 
     def macs(args: Sequence[Any], out: Any) -> int:
         a, b = args[left], args[right]
@@ -207,7 +211,7 @@ def _product(left: int, right: int) -> Formula:
             return int(a._nnz()) * int(b.shape[-1])
         if b.layout != torch.strided:
             return int(b._nnz()) * int(a.shape[-2])
-        return int(a.numel()) * int(b.shape[-1] if b.dim() > 1 else 1)
+        return int(a.numel()) * int(b.shape[-1] if b.dim() > 1 else 1) * (4 if a.is_complex() else 1)
 
     return macs
 
@@ -228,6 +232,18 @@ def _recurrent(args: Sequence[Any], out: Any) -> int:
     x, *rest = args
     weights = sum(int(tensor.numel()) for tensor in tensors_in(rest[:4]) if tensor.dim() == 2)
     return int(x.numel() // max(1, x.shape[-1])) * weights
+
+
+def _fourier(args: Sequence[Any], out: Any) -> int:
+    """Fast Fourier transforms: n / 2 · log₂ n butterflies of a complex product and two sums, half of it if real.
+
+    A butterfly is ten operations, five multiply-accumulates.
+    """
+    x, axes = args[0], args[1]
+    inner = out if not out.is_complex() else x  # the real side, or either of two complex ones
+    length = math.prod(int(inner.shape[axis]) for axis in axes)
+    both = 1 if out.is_complex() and x.is_complex() else 2
+    return int(inner.numel() * 2.5 * math.log2(max(length, 1))) // both
 
 
 def _added(position: int) -> Formula:
@@ -274,6 +290,9 @@ _FORMULAS: dict[Any, Formula] = {
     _aten._cudnn_rnn: _recurrent,
     _aten._embedding_bag: _embedding_bag,
     _aten._embedding_bag_forward_only: _embedding_bag,
+    _aten._fft_r2c: _fourier,
+    _aten._fft_c2r: _fourier,
+    _aten._fft_c2c: _fourier,
     _aten.scatter_add: _added(3),
     _aten.scatter_add_: _added(3),
     _aten.scatter_reduce: _added(3),

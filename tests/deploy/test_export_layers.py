@@ -33,6 +33,7 @@ from gossamer.nn import (
     TernaryWeights,
 )
 from gossamer.nn.coded import CodedWeights
+from gossamer.nn.sharing import Circulant, Form, Hashed, Product, Transferred, shared_like
 
 CODES: dict[str, Callable[[Tensor], CodedWeights]] = {
     "int8": Int8Weights.from_dense,
@@ -112,6 +113,19 @@ def test_networks_of_bytes(tmp_path: Path) -> None:
             assert found.max_error is not None
             assert found.max_error <= 1e-4
             assert any("round" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("form", [Hashed(count=40), Product(length=3, count=4), Circulant(block=8, flip=True)], ids=str)
+def test_layers_of_shared_weights(form: Form, tmp_path: Path) -> None:
+    dense = _dense()
+    of_convolution: Form = Transferred(by="negate") if isinstance(form, Circulant) else form
+    model = Both(shared_like(dense.convolution, of_convolution), shared_like(dense.linear, form))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    for kind in ("onnx", "pt2"):
+        found = export(model, (torch.randn(3, 6, 7, 9),), tmp_path / f"net.{kind}")
+        assert found.max_error is not None
+        assert found.max_error <= 1e-4
 
 
 @pytest.mark.parametrize("kernel", ["csr", "blocks", "compact"])

@@ -18,7 +18,7 @@ from gossamer.compression.method import Method
 from gossamer.errors import SettingError, unknown
 from gossamer.naming import parse_named
 
-FAMILIES = ("gossamer.compression", "gossamer.prune", "gossamer.factorize")
+FAMILIES = ("gossamer.compression", "gossamer.prune", "gossamer.factorize", "gossamer.share")
 
 
 @dataclass(frozen=True)

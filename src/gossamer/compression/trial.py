@@ -70,12 +70,12 @@ def untrained(
 
 
 def _as_if_trained(model: nn.Module) -> nn.Module:
-    """Returns a copy without zeros in biases and statistics, which fresh networks have and trained ones have not."""
+    """Returns a copy whose biases and statistics are all different: in fresh networks they are zeros and ones."""
     model = copy.deepcopy(model)
     with torch.no_grad():
         for values in (*model.parameters(), *model.buffers()):
-            if values.dim() < 2 and values.is_floating_point():
-                values[values == 0] = 1.0
+            if values.dim() == 1 and values.is_floating_point():
+                values.copy_(torch.linspace(1.0, 2.0, len(values)))
     return model
 
 

@@ -4,6 +4,7 @@ from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
 from gossamer.deploy.changes import FactorizeLayer as FactorizeLayer
 from gossamer.deploy.changes import FoldNorm as FoldNorm
+from gossamer.deploy.changes import ShareWeights as ShareWeights
 from gossamer.deploy.changes import SwapGraphLayer as SwapGraphLayer
 from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.changes import SwapPool as SwapPool
@@ -33,6 +34,7 @@ __all__ = [
     "FoldNorm",
     "Form",
     "Plan",
+    "ShareWeights",
     "SwapGraphLayer",
     "SwapLayer",
     "SwapPool",

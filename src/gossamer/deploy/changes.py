@@ -20,6 +20,7 @@ from gossamer.nn.factorized import Factorized
 from gossamer.nn.packed import MATRICES, Packed
 from gossamer.nn.pooling import MaximaPool2d
 from gossamer.nn.pyg import Adopted, adopt
+from gossamer.nn.sharing import Form, Shared, shared_like
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings, bounded
 
@@ -102,6 +103,20 @@ class SwapPool(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShareWeights(Change):
+    """Replaces a linear layer or convolution by one whose weights follow from fewer numbers; those are left zero."""
+
+    name = "share-weights"
+    layer: str  # dotted name; "" is the model itself
+    form: Form
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        old = submodule(model, self.layer)
+        return replace_module(model, old, shared_like(old, self.form))
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldNorm(Change):
     """Folds a batch normalisation into the linear layer or convolution before it, for prediction.
 
@@ -176,12 +191,14 @@ def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
 
 def found(model: nn.Module) -> tuple[Change, ...]:
     """Returns the changes that would lead from the untouched model to `model`, by the layers in it."""
-    chains: list[Change] = []
+    replaced: list[Change] = []
     folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
         if isinstance(module, Factorized) and module.form:
-            chains.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
+            replaced.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
+        elif isinstance(module, Shared):
+            replaced.append(ShareWeights(layer=name, form=module.form))
         elif isinstance(module, Folded):
             folded.append(FoldNorm(layer=module.layer, norm=name))
         elif isinstance(module, MaximaPool2d):
@@ -190,7 +207,7 @@ def found(model: nn.Module) -> tuple[Change, ...]:
             swaps.append(SwapLayer(layer=name, kernel=module.kernel))
         elif isinstance(module, Adopted):
             swaps.append(SwapGraphLayer(layer=name))
-    return (*chains, *folded, *swaps)
+    return (*replaced, *folded, *swaps)
 
 
 def predicting(model: nn.Module) -> nn.Module:

@@ -33,7 +33,7 @@ from gossamer.graph import KeptEdges
 from gossamer.storage import Encoded
 from gossamer.tasks.task import Task
 
-FORMAT = 2  # version of the plan; a reader refuses later ones. Kept edges are new in 2, files without are still 1
+FORMAT = 2  # version of the plan; a reader refuses later ones. Kept edges and coded weights are new in 2
 _KEY = "gossamer"
 _BLANK = "0" * 64
 _PARTS = ("values", "positions")
@@ -110,7 +110,7 @@ def save(
     zoo = getattr(model, "zoo", None)
     text = {
         "sha256": _BLANK,
-        "format": 1 if kept_edges is None else FORMAT,
+        "format": FORMAT,
         "model": {"class": f"{type(model).__module__}.{type(model).__qualname__}", "zoo": zoo},
         "changes": [change.to_json() for change in plan],
         "tensors": records,
@@ -147,7 +147,10 @@ def load(path: str | Path, model: nn.Module | None = None) -> nn.Module:
     arrays = {name: array for name, array in arrays.items() if not name.startswith(_EDGES)}
     try:
         packed = {name: record for name, record in plan.tensors.items() if "same_as" not in record}
-        parts = {name: {part: arrays.pop(_array(name, part)) for part in _PARTS} for name in packed}
+        parts = {
+            name: {part: arrays.pop(_array(name, part)) for part in storage.parts(record)}
+            for name, record in packed.items()
+        }
         state = arrays | {
             name: storage.decode(Encoded(record=record, arrays=parts[name])) for name, record in packed.items()
         }

@@ -11,6 +11,8 @@ from gossamer.factorize.ceilings import Rank as Rank
 from gossamer.factorize.channel import Channels as Channels
 from gossamer.factorize.cp import CP as CP
 from gossamer.factorize.decomposition import Decomposition as Decomposition
+from gossamer.factorize.depthwise import Depthwise as Depthwise
+from gossamer.factorize.depthwise import DepthwiseSeparable as DepthwiseSeparable
 from gossamer.factorize.low_rank import LowRank as LowRank
 from gossamer.factorize.matrix import MatrixDecomposition as MatrixDecomposition
 from gossamer.factorize.penalties import NuclearNorm as NuclearNorm
@@ -30,6 +32,8 @@ __all__ = [
     "Ceiling",
     "Channels",
     "Decomposition",
+    "Depthwise",
+    "DepthwiseSeparable",
     "Energy",
     "Fraction",
     "LeastError",

@@ -6,6 +6,7 @@
 | `inputs` | 1×1 to r, then r → N over K | r | r (C + N·K) |
 | `separable` | C → r over the columns of K, then r → N over its rows | r | r (C·K_h + K_w·N) |
 | `tucker` | 1×1 to r, r → s over K, 1×1 to N | r, s | C·r + K·r·s + N·s |
+| `depthwise` | r kernels K for each channel alone, then 1×1 from C·r to N | r | r C (K + N) |
 | `cp` | 1×1 to r, one convolution an axis of K with a kernel a channel, 1×1 to N | r | r (C + Σ K_a + N) |
 
 Stride, padding and dilation go with the axes of the kernel, so the chain computes what the product of its weights
@@ -79,6 +80,7 @@ class Factorized(nn.Sequential):
     def weight(self) -> Tensor:
         """The product of the chain in the shape of the weight it replaced, made anew at each access."""
         first, *others = (cast("Tensor", layer.weight) for layer in self)
+        first = _ungrouped(first, getattr(self[0], "groups", 1))
         depthwise = [getattr(layer, "groups", 1) > 1 for layer in self][1:]
         product = first
         for weight, alone in zip(others, depthwise, strict=True):
@@ -94,6 +96,15 @@ class Factorized(nn.Sequential):
     def extra_repr(self) -> str:
         """Names form and ranks."""
         return f"form={self.form!r}, ranks={self.ranks}"
+
+
+def _ungrouped(weight: Tensor, groups: int) -> Tensor:
+    """Returns the weight of a convolution in groups as one without: zeros between what belongs to different groups."""
+    if groups == 1:
+        return weight
+    blocks = weight.reshape(groups, -1, weight.shape[1], weight[0, 0].numel())  # group, output, input, kernel
+    whole = torch.einsum("goik,gh->gohik", blocks, torch.eye(groups, dtype=weight.dtype, device=weight.device))
+    return whole.reshape(len(weight), groups * weight.shape[1], *weight.shape[2:])
 
 
 class _Maker:
@@ -156,12 +167,18 @@ def _cp(of: _Maker, rank: int) -> list[nn.Module]:
     return [of.part(of.inputs, rank, ()), *along, of.part(rank, of.outputs, (), bias=of.bias)]
 
 
+def _depthwise(of: _Maker, rank: int) -> list[nn.Module]:
+    inner = of.inputs * rank
+    return [of.part(of.inputs, inner, of.axes, alone=True), of.part(inner, of.outputs, (), bias=of.bias)]
+
+
 FORMS: dict[str, Callable[..., list[nn.Module]]] = {
     "matrix": _matrix,
     "inputs": _inputs,
     "separable": _separable,
     "tucker": _tucker,
     "cp": _cp,
+    "depthwise": _depthwise,
 }
 
 

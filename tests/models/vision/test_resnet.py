@@ -6,6 +6,7 @@ from torch import nn
 
 from gossamer.errors import ModelError
 from gossamer.models.vision import ResNet
+from gossamer.models.vision.resnet import Block
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (56, 0.85)])
@@ -34,3 +35,29 @@ def test_a_shortcut_keeps_every_second_pixel_and_pads_channels_with_zeros():
 def test_a_depth_that_is_not_6n_plus_2_is_refused(depth):
     with pytest.raises(ModelError, match=f"depth is {depth}; expected 6n"):
         ResNet(3, 10, depth=depth)
+
+
+def test_stochastic_depth_falls_evenly_to_the_last_block():
+    network = ResNet(3, 10, depth=20, survival=0.5)
+    assert [block.survival for block in network.blocks] == pytest.approx(
+        [1 - place / 9 * 0.5 for place in range(1, 10)]
+    )
+    assert all(block.survival == 1.0 for block in ResNet(3, 10, depth=8).blocks)
+    with pytest.raises(ModelError, match="probability"):
+        ResNet(3, 10, survival=1.5)
+
+
+def test_a_block_is_its_shortcut_or_whole_in_training_and_scaled_in_prediction():
+    torch.manual_seed(0)
+    block = Block(16, 16, survival=0.4)
+    x = torch.rand(2, 16, 5, 5)
+    whole = Block(16, 16)
+    whole.load_state_dict(block.state_dict())
+    with torch.no_grad():
+        outs = [block(x) for _ in range(400)]
+        skipped = sum(torch.equal(out, x) for out in outs)  # ReLU of what is positive
+        assert abs(skipped - 240) < 4 * (400 * 0.4 * 0.6) ** 0.5
+        kept = whole(x)
+        assert all(torch.equal(out, x) or torch.allclose(out, kept) for out in outs)
+        branch = block.eval().norm2(block.conv2(nn.functional.relu(block.norm1(block.conv1(x)))))
+        torch.testing.assert_close(block(x), nn.functional.relu(x + 0.4 * branch))

@@ -12,6 +12,7 @@ from gossamer.deploy.changes import replace_module
 from gossamer.deploy.export.integer import integer_layer
 from gossamer.nn import CodedConv2d, CodedLinear, CompactConv2d, CompactLinear, SparseConv2d, SparseLinear
 from gossamer.nn.packed import Packed
+from gossamer.nn.sharing import SharedConv2d, SharedLinear
 
 _SIZES = {"in_features", "out_features", "in_channels", "out_channels"}
 
@@ -19,8 +20,9 @@ _SIZES = {"in_features", "out_features", "in_channels", "out_channels"}
 def standard_layers(model: nn.Module) -> nn.Module:
     """Returns a copy of a network in which layers with packed weights are replaced by ones that other formats know.
 
-    A sparse layer becomes the dense one with the same weights, zeros included; a compact layer a small dense product
-    whose results are put in place by a gather; a layer of coded weights one that multiplies bytes.
+    A sparse layer, or one of shared weights, becomes the dense one with the same weights, zeros included; a compact
+    layer a small dense product whose results are put in place by a gather; a layer of coded weights one that multiplies
+    bytes.
 
     Raises:
         ModelError: A layer's weights are coded in a way that has no such form.
@@ -39,7 +41,7 @@ def standard_layers(model: nn.Module) -> nn.Module:
 
 def _standard(layer: nn.Module) -> nn.Module | None:
     """Returns the layer in its other form; None if it has none, or needs none."""
-    if isinstance(layer, SparseLinear | SparseConv2d):
+    if isinstance(layer, SparseLinear | SparseConv2d | SharedLinear | SharedConv2d):
         return layer.to_dense().requires_grad_(False)
     if isinstance(layer, CompactLinear | CompactConv2d):
         return _Gathered(layer)
