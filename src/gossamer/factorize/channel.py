@@ -72,4 +72,5 @@ CHANNEL_SVD = register(
     "channel-svd",
     LowRank(linear=SVD(), convolution=Channels()),
     summary="Train, lead each convolution through few channels, before its kernel or after it, train on.",
+    paper="cnn-compression-survey",
 )

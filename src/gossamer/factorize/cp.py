@@ -169,4 +169,5 @@ CANONICAL = register(
     "cp",
     LowRank(linear=SVD(), convolution=CP()),
     summary="Train, write each convolution as a sum of products of vectors, one an axis, train on.",
+    paper="cnn-compression-survey",
 )

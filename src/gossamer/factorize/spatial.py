@@ -66,4 +66,5 @@ SPATIAL = register(
     "spatial",
     LowRank(linear=SVD(), convolution=Spatial()),
     summary="Train, write each kernel as one over its columns and one over its rows, train on.",
+    paper="cnn-compression-survey",
 )

@@ -41,4 +41,5 @@ LOW_RANK_SVD = register(
     "svd",
     LowRank(linear=SVD(), convolution=SVD()),
     summary="Train, write each weight as two thinner ones by its singular values, train on.",
+    paper="cnn-compression-survey",
 )

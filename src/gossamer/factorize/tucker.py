@@ -90,4 +90,5 @@ TUCKER = register(
     "tucker",
     LowRank(linear=SVD(), convolution=Tucker()),
     summary="Train, write each convolution as a small core between two changes of channels, train on.",
+    paper="cnn-compression-survey",
 )

@@ -60,4 +60,5 @@ SVD_DATA_AWARE = register(
     "svd-data-aware",
     LowRank(linear=WhitenedSVD(), convolution=WhitenedSVD()),
     summary="As svd, cut where the layers' outputs on training data feel it least.",
+    paper="cnn-compression-survey",
 )
