@@ -4,7 +4,12 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.coactivity import Coactive as Coactive
+from gossamer.prune.coactivity import Coactivity as Coactivity
+from gossamer.prune.coactivity import Statistics as Statistics
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
+from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
+from gossamer.prune.ensembles import modularity as modularity
 from gossamer.prune.fisher import Fisher as Fisher
 from gossamer.prune.fisher import SecondOrder as SecondOrder
 from gossamer.prune.granularity import NM as NM
@@ -12,11 +17,14 @@ from gossamer.prune.granularity import Channels as Channels
 from gossamer.prune.granularity import Columns as Columns
 from gossamer.prune.granularity import Filters as Filters
 from gossamer.prune.granularity import Granularity as Granularity
+from gossamer.prune.granularity import Kernels as Kernels
 from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
 from gossamer.prune.granularity import SingleWeights as SingleWeights
+from gossamer.prune.granularity import Vectors as Vectors
 from gossamer.prune.grasp import Grasp as Grasp
 from gossamer.prune.growth import AtRandom as AtRandom
 from gossamer.prune.growth import ByGradient as ByGradient
+from gossamer.prune.growth import ByHebb as ByHebb
 from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
@@ -56,8 +64,11 @@ __all__ = [
     "AtRandom",
     "BlockFisher",
     "ByGradient",
+    "ByHebb",
     "ByMomentum",
     "Channels",
+    "Coactive",
+    "Coactivity",
     "Columns",
     "Cubic",
     "DropAndGrow",
@@ -68,9 +79,11 @@ __all__ = [
     "Gradient",
     "Granularity",
     "Grasp",
+    "GroupToGroup",
     "Growth",
     "HardMasks",
     "Iterative",
+    "Kernels",
     "Lamp",
     "LayerOutput",
     "LayerSparsity",
@@ -90,6 +103,7 @@ __all__ = [
     "SingleWeights",
     "Snip",
     "Splitting",
+    "Statistics",
     "Surrogate",
     "SynFlow",
     "Taylor",
@@ -97,5 +111,7 @@ __all__ = [
     "Travel",
     "Uniform",
     "Untried",
+    "Vectors",
     "Wanda",
+    "modularity",
 ]
