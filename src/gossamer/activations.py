@@ -1,8 +1,8 @@
 """How sparse a network's activations and gradients are by themselves: exact zeros, layer by layer, on a task's data.
 
 Zeros that come with the input, such as those behind a ReLU, are ephemeral: other inputs have others. What a layer reads
-says how many of its products are with zero; what it gets back says the same of the backward pass. Hoefler et al.,
-"Sparsity in deep learning", JMLR 2021, sections 4.5 and 5, on activations and gradients.
+says how many of its products are with zero; what it gets back says the same of the backward pass. The kinds are those
+of Hoefler et al., "Sparsity in deep learning", JMLR 2021.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from gossamer.nn.sage import SAGEConv as SAGEConv
 from gossamer.nn.sparse import SparseConv2d as SparseConv2d
 from gossamer.nn.sparse import SparseLinear as SparseLinear
 from gossamer.nn.ternary import TernaryWeights as TernaryWeights
+from gossamer.nn.top_k import TopKReLU as TopKReLU
 
 __all__ = [
     "APPNP",
@@ -46,6 +47,7 @@ __all__ = [
     "SparseLinear",
     "Steps",
     "TernaryWeights",
+    "TopKReLU",
     "drop_and_grow",
     "dropout",
     "recorded",

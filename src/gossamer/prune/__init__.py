@@ -7,6 +7,7 @@ from gossamer.prune.allocation import Uniform as Uniform
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
 from gossamer.prune.coactivity import Statistics as Statistics
+from gossamer.prune.deep_r import DeepR as DeepR
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
 from gossamer.prune.ensembles import modularity as modularity
@@ -37,6 +38,8 @@ from gossamer.prune.multipliers import Multipliers as Multipliers
 from gossamer.prune.multipliers import Surrogate as Surrogate
 from gossamer.prune.n_m import NMPattern as NMPattern
 from gossamer.prune.obs import BlockFisher as BlockFisher
+from gossamer.prune.overlap import Structure as Structure
+from gossamer.prune.overlap import overlap as overlap
 from gossamer.prune.patterns import Patterns as Patterns
 from gossamer.prune.profile import LayerSparsity as LayerSparsity
 from gossamer.prune.profile import Profile as Profile
@@ -50,10 +53,12 @@ from gossamer.prune.scores import Random as Random
 from gossamer.prune.scores import Score as Score
 from gossamer.prune.scores import SignedRank as SignedRank
 from gossamer.prune.scores import Taylor as Taylor
+from gossamer.prune.sensitivity import Sensitivity as Sensitivity
 from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
 from gossamer.prune.splitting import Splitting as Splitting
 from gossamer.prune.synflow import SynFlow as SynFlow
+from gossamer.prune.top_k_gradients import TopKGradients as TopKGradients
 from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
 
@@ -71,6 +76,7 @@ __all__ = [
     "Coactivity",
     "Columns",
     "Cubic",
+    "DeepR",
     "DropAndGrow",
     "ErdosRenyiKernel",
     "Filters",
@@ -99,19 +105,23 @@ __all__ = [
     "Schedule",
     "Score",
     "SecondOrder",
+    "Sensitivity",
     "SignedRank",
     "SingleWeights",
     "Snip",
     "Splitting",
     "Statistics",
+    "Structure",
     "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",
+    "TopKGradients",
     "Travel",
     "Uniform",
     "Untried",
     "Vectors",
     "Wanda",
     "modularity",
+    "overlap",
 ]

@@ -24,16 +24,16 @@ from torch.utils.hooks import RemovableHandle
 
 from gossamer.counting import evaluating
 from gossamer.graph import CSR
+from gossamer.nn.top_k import TopKReLU
 from gossamer.prune.scores import Score
 from gossamer.prune.weights import PrunableWeight
 from gossamer.settings import Settings, bounded
 from gossamer.tasks.task import Task
 
 _TINY = 1e-8
-_ACTIVATIONS: tuple[type[nn.Module], ...] = tuple(
-    kind
-    for name in activation.__all__
-    if isinstance(kind := getattr(activation, name), type) and kind is not nn.MultiheadAttention
+_ACTIVATIONS: tuple[type[nn.Module], ...] = (
+    TopKReLU,
+    *(getattr(activation, name) for name in activation.__all__ if name != "MultiheadAttention"),
 )
 _NORMS: tuple[type[nn.Module], ...] = (batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
