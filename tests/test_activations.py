@@ -93,5 +93,5 @@ def test_frozen_layers_have_no_gradient_and_networks_without_layers_are_refused(
     first, second = zeros(model, Regression())
     assert first.weight_gradients is None
     assert second.weight_gradients is not None
-    with pytest.raises(ModelError, match="ReLU has no layer with a parameter of two dimensions"):
-        zeros(nn.ReLU(), Regression())
+    with pytest.raises(ModelError, match="Sequential calls no layer with a parameter of two dimensions"):
+        zeros(nn.Sequential(nn.BatchNorm1d(12)), Pairs(torch.randn(4, 12), torch.zeros(4, 12)))

@@ -62,7 +62,7 @@ def zeros(model: nn.Module, task: Task, split: Split = "val", *, batches: int | 
         batches: How many at most; None for all.
 
     Raises:
-        ModelError: The network has no such layer.
+        ModelError: The network calls no such layer.
 
     >>> from gossamer.models import for_task
     >>> from gossamer.tasks import datasets
@@ -71,8 +71,6 @@ def zeros(model: nn.Module, task: Task, split: Split = "val", *, batches: int | 
     ['convs.0.linear', 'convs.1.linear']
     """
     layers = {name: module for name, module in model.named_modules() if _matrices(module)}
-    if not layers:
-        raise ModelError(f"{type(model).__name__} has no layer with a parameter of two dimensions; nothing to look at")
     counts = {name: _Counts() for name in layers}
     handles = [layer.register_forward_hook(_counting(counts[name])) for name, layer in layers.items()]
     learning = {name: [value for value in _matrices(layer) if value.requires_grad] for name, layer in layers.items()}
@@ -81,8 +79,8 @@ def zeros(model: nn.Module, task: Task, split: Split = "val", *, batches: int | 
         with evaluating(model), torch.enable_grad():
             for batch in islice(task.batches(split), batches):
                 loss = task.loss(model, batch)
-                found = torch.autograd.grad(loss, wanted, allow_unused=True) if wanted else ()
-                by_weight = {id(weight): gradient for weight, gradient in zip(wanted, found, strict=True)}
+                gradients = torch.autograd.grad(loss, wanted, allow_unused=True) if wanted else ()
+                by_weight = {id(weight): gradient for weight, gradient in zip(wanted, gradients, strict=True)}
                 for name, values in learning.items():
                     counts[name].add("weight_gradients", [by_weight[id(value)] for value in values])
     finally:
@@ -90,11 +88,16 @@ def zeros(model: nn.Module, task: Task, split: Split = "val", *, batches: int | 
             handle.remove()
     for name, layer in layers.items():
         counts[name].add("weights", _matrices(layer))
-    return tuple(
+    found = tuple(
         LayerZeros(name=name, kind=type(layer).__name__, **counts[name].fractions())
         for name, layer in layers.items()
         if counts[name].seen["outputs"][1]
     )
+    if not found:
+        raise ModelError(
+            f"{type(model).__name__} calls no layer with a parameter of two dimensions; nothing to look at"
+        )
+    return found
 
 
 _KINDS = ("inputs", "outputs", "output_gradients", "weights", "weight_gradients")

@@ -23,6 +23,7 @@ from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
 from gossamer.prune.granularity import SingleWeights as SingleWeights
 from gossamer.prune.granularity import Vectors as Vectors
 from gossamer.prune.grasp import Grasp as Grasp
+from gossamer.prune.growing_penalty import GrowingPenalty as GrowingPenalty
 from gossamer.prune.growth import AtRandom as AtRandom
 from gossamer.prune.growth import ByGradient as ByGradient
 from gossamer.prune.growth import ByHebb as ByHebb
@@ -86,6 +87,7 @@ __all__ = [
     "Granularity",
     "Grasp",
     "GroupToGroup",
+    "GrowingPenalty",
     "Growth",
     "HardMasks",
     "Iterative",

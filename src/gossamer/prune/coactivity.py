@@ -13,7 +13,7 @@ Attention's projections are used without a module's call, so they cannot be watc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -174,7 +174,7 @@ class _Call:
     layer: nn.Module
     pre: Any
     post: Tensor
-    acted: bool = field(default=False)
+    acted: bool = False
 
 
 def _samples(call: _Call) -> tuple[Tensor, Tensor] | None:
