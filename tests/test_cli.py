@@ -102,6 +102,18 @@ def test_a_network_is_compressed_and_the_file_measured(tmp_path: Path, capsys: p
     told = json.loads(capsys.readouterr().out)
     assert told["costs"]["as saved"]["nonzeros"] == cell["cost"]["nonzeros"]
     assert told["quality"] == cell["quality"]
+    assert told["zeros"] is None
+
+
+def test_zeros_of_activations_and_gradients_are_shown_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["measure", "--data", "digits-graph", "--model", "gcn", "--zeros"]
+    assert cli.main(words) == 0
+    assert "convs.1.linear" in capsys.readouterr().out
+    assert cli.main([*words, "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["zeros"]
+    assert (first["name"], first["kind"]) == ("convs.0.linear", "Linear")
+    assert 0.2 < second["inputs"] < 0.8  # behind a ReLU
+    assert second["outputs"] == second["weights"] == 0.0
 
 
 @pytest.mark.parametrize("command", ["methods", "datasets", "doctor"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.errors import DataError, SettingError
-from gossamer.layouts import LAYOUTS, lay_out, restore, sizes
+from gossamer.layouts import LAYOUTS, best, lay_out, restore, sizes
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.int32]
 
@@ -61,6 +61,19 @@ def test_bytes_are_those_of_the_formats() -> None:
     assert found["blocks"] == int(held.sum()) * (16 * 4 + 1) + 75 * 2
     assert found["gaps"] == nonzeros * (4 + 1)  # no gap reaches 256 at this density
     assert nonzeros * 4 < found["huffman"] < found["gaps"]
+    longest = int(tensor.ne(0).sum(1).max())
+    assert found["ell"] == 300 * longest * (4 + 2)
+    fullest = int(tensor.view(-1, 4).ne(0).sum(1).max())
+    assert found["n-m"] == 37_500 * fullest * 4 + 37_500 * fullest * 2 // 8
+
+
+def test_two_of_four_take_half_the_values_and_two_bits_each() -> None:
+    tensor = torch.randn(64, 4, 32).scatter(1, torch.rand(64, 4, 32).argsort(1)[:, :2], 0.0).transpose(1, 2)
+    tensor = tensor.reshape(64, 128).contiguous()
+    assert sizes(tensor)["n-m"] == 64 * 64 * 4 + 64 * 64 // 4
+    assert torch.equal(restore(lay_out(tensor, "n-m")), tensor)
+    assert sizes(tensor)["bitmask"] == sizes(tensor)["n-m"]  # a bit a weight, or two for every other one
+    assert best(tensor) == "bitmask"
 
 
 def test_which_layout_is_smallest_depends_on_density_as_is_said_of_them() -> None:

@@ -12,6 +12,8 @@ sizes can be seen side by side. A tensor is a matrix of its first dimension by a
 | gaps | zeros before each nonzero in a byte; 255 zeros in a row cost a stored zero (Han et al., ICLR 2016, §2) |
 | huffman | as gaps, the bytes coded by how often they come (Huffman, 1952) |
 | blocks | 4×4 blocks with any nonzero, whole; their columns and row ends as for csr |
+| ell | column of each value; rows are as long as the longest, filled up with zeros (ELLPACK) |
+| n-m | two bits a value: its place in 4 consecutive columns, each of which has as many values as the fullest |
 
 Rows, columns and ends take as many bytes (1, 2, 4 or 8) as the largest needs. Decoding gives back the bits of every
 value but the sign of a negative zero that is left out.
@@ -31,8 +33,9 @@ from torch import Tensor
 
 from gossamer.errors import DataError, SettingError, unknown
 
-LAYOUTS = ("dense", "bitmask", "coo", "csr", "gaps", "huffman", "blocks")
+LAYOUTS = ("dense", "bitmask", "coo", "csr", "gaps", "huffman", "blocks", "ell", "n-m")
 BLOCK = 4  # rows and columns of a block
+PIECE = 4  # columns of a piece of n-m
 _REACH = 255  # the longest gap in a byte
 
 Arrays = dict[str, NDArray[Any]]
@@ -89,6 +92,10 @@ def lay_out(tensor: Tensor, layout: str) -> Stored:
             arrays = {"values": values, "columns": _narrow(column), "ends": _narrow(ends)}
         case "blocks":
             arrays = _blocks(bits, nonzero)
+        case "ell":
+            arrays = _ell(bits, nonzero)
+        case "n-m":
+            arrays = _n_m(bits, nonzero)
         case _:
             arrays = _gaps(bits.ravel(), nonzero.ravel())
             if layout == "huffman":
@@ -120,6 +127,12 @@ def restore(stored: Stored) -> Tensor:
                 bits[np.repeat(np.arange(rows), counts), arrays["columns"]] = values
             case "blocks":
                 bits = _from_blocks(arrays, rows, columns)
+            case "ell":
+                longest = len(values) // max(rows, 1)
+                for slot in reversed(range(longest)):  # what fills a row up lies behind its values
+                    bits[np.arange(rows), arrays["columns"][slot::longest]] = values[slot::longest]
+            case "n-m":
+                bits = _from_n_m(arrays, rows, columns)
             case _:
                 gaps = arrays["gaps"]
                 if stored.layout == "huffman":
@@ -137,6 +150,16 @@ def sizes(tensor: Tensor) -> dict[str, int]:
     (600, 40000)
     """
     return {layout: lay_out(tensor, layout).bytes for layout in LAYOUTS}
+
+
+def best(tensor: Tensor) -> str:
+    """Returns the layout in which a tensor takes the fewest bytes; of several, the first of `LAYOUTS`.
+
+    >>> best(torch.ones(100, 100)), best(torch.eye(100).repeat(1, 2))
+    ('dense', 'huffman')
+    """
+    found = sizes(tensor)
+    return min(found, key=lambda layout: found[layout])
 
 
 def _bits(dtype: torch.dtype) -> torch.dtype:
@@ -199,3 +222,32 @@ def _from_blocks(arrays: Arrays, rows: int, columns: int) -> NDArray[Any]:
     tiles[np.repeat(np.arange(high), counts), arrays["columns"]] = arrays["values"].reshape(-1, BLOCK, BLOCK)
     matrix = tiles.swapaxes(1, 2).reshape(high * BLOCK, wide * BLOCK)[:rows, :columns]
     return np.ascontiguousarray(matrix)
+
+
+def _ell(bits: NDArray[Any], nonzero: NDArray[np.bool_]) -> Arrays:
+    """Returns the values of each row and their columns, nonzeros first, and then zeros of column 0."""
+    longest = int(nonzero.sum(1).max(initial=0))
+    order = np.argsort(~nonzero, axis=1, kind="stable")[:, :longest]
+    held = np.take_along_axis(nonzero, order, 1)
+    values = np.where(held, np.take_along_axis(bits, order, 1), 0).astype(bits.dtype)
+    return {"values": values.ravel(), "columns": _narrow(np.where(held, order, 0).ravel())}
+
+
+def _n_m(bits: NDArray[Any], nonzero: NDArray[np.bool_]) -> Arrays:
+    """Returns as many values of each piece as the fullest has, and their places in it, four to a byte."""
+    pieces = np.pad(bits, ((0, 0), (0, -bits.shape[1] % PIECE))).reshape(-1, PIECE)
+    held = np.pad(nonzero, ((0, 0), (0, -bits.shape[1] % PIECE))).reshape(-1, PIECE)
+    order = np.argsort(~held, axis=1, kind="stable")[:, : int(held.sum(1).max(initial=0))]
+    places = np.unpackbits(order.astype(np.uint8).reshape(-1, 1), axis=1)[:, -2:]
+    values = np.where(np.take_along_axis(held, order, 1), np.take_along_axis(pieces, order, 1), 0)
+    return {"values": values.astype(bits.dtype).ravel(), "places": np.packbits(places)}
+
+
+def _from_n_m(arrays: Arrays, rows: int, columns: int) -> NDArray[Any]:
+    wide, values = -(-columns // PIECE), arrays["values"]
+    pairs = np.unpackbits(arrays["places"], count=2 * len(values)).reshape(-1, 2)
+    pieces = np.zeros((rows * wide, PIECE), values.dtype)
+    if len(values):
+        owner = np.repeat(np.arange(rows * wide), len(values) // (rows * wide))
+        pieces[owner, 2 * pairs[:, 0] + pairs[:, 1]] = values
+    return np.ascontiguousarray(pieces.reshape(rows, wide * PIECE)[:, :columns])

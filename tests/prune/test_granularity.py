@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossamer.errors import SettingError
-from gossamer.prune.granularity import NM, Channels, Columns, Filters, Granularity, SIMDBlocks, SingleWeights
+from gossamer.prune.granularity import (
+    NM,
+    Channels,
+    Columns,
+    Filters,
+    Granularity,
+    Kernels,
+    SIMDBlocks,
+    SingleWeights,
+    Vectors,
+)
 from gossamer.prune.selection import Groups, select, top
 
 sides = st.integers(1, 40)
@@ -18,6 +28,7 @@ granularities = st.one_of(
     st.just(Filters()),
     st.just(NM()),
     st.builds(Columns, width=st.integers(1, 20)),
+    st.builds(Vectors, width=st.integers(1, 20)),
 )
 
 
@@ -39,7 +50,7 @@ def test_expand_and_active_are_inverse_and_sizes_count(
 
 
 @given(
-    st.sampled_from([SingleWeights(), SIMDBlocks(rows=4), SIMDBlocks(), Filters(), Columns(), Columns(width=4)]),
+    st.sampled_from([SingleWeights(), SIMDBlocks(rows=4), SIMDBlocks(), Filters(), Columns(width=4), Vectors()]),
     sides,
     sides,
 )
@@ -97,3 +108,10 @@ def test_channels_are_the_weights_on_one_input_channel() -> None:
     assert not mask[:, 1].any()
     assert pieces.sizes(4, 18).tolist() == [24, 24, 24]
     assert Channels().of((5, 7)) == Columns()
+
+
+def test_kernels_are_vectors_as_wide_as_the_taps_of_a_weight() -> None:
+    assert Kernels().of((8, 4, 3, 3)) == Vectors(width=9)
+    assert Kernels().of((8, 4)) == Vectors(width=1)
+    mask = Kernels().of((2, 2, 1, 2)).expand(torch.tensor([True, False, False, True]), 2, 4)
+    assert mask.tolist() == [[True, True, False, False], [False, False, True, True]]

@@ -11,7 +11,18 @@ from torch.optim import lr_scheduler
 
 from gossamer.errors import SettingError
 from gossamer.settings import members
-from gossamer.train import Constant, Cosine, Exponential, Linear, MultiStep, OneCycle, Schedule, Step, Warmup
+from gossamer.train import (
+    Constant,
+    Cosine,
+    Exponential,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Restarts,
+    Schedule,
+    Step,
+    Warmup,
+)
 
 EPOCHS = 30
 
@@ -34,6 +45,10 @@ def rates_of_torch(make: object) -> list[float]:
         (Constant(), lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
         (Linear(final=0.1), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.1, total_iters=EPOCHS)),
         (Cosine(final=0.05), lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS, eta_min=0.05)),
+        (
+            Restarts(parts=3, each=Cosine(final=0.1)),
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, EPOCHS // 3, eta_min=0.1),
+        ),
         (Exponential(gamma=0.9), lambda o: lr_scheduler.ExponentialLR(o, 0.9)),
         (Step(every=7, gamma=0.5), lambda o: lr_scheduler.StepLR(o, 7, 0.5)),
         (MultiStep(at=(0.1, 0.5, 0.7), gamma=0.2), lambda o: lr_scheduler.MultiStepLR(o, [3, 15, 21], 0.2)),
@@ -94,3 +109,13 @@ def test_milestones_must_rise_within_the_training(at: tuple[float, ...]) -> None
 def test_the_family_itself_is_no_schedule() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Schedule().factor(0, 1)
+
+
+@given(st.integers(1, 9), st.floats(0.0, 1.0))
+def test_restarts_repeat_what_the_schedule_does(parts: int, moment: float) -> None:
+    schedule = Restarts(parts=parts, each=Linear(final=0.5))
+    for part in range(parts):
+        assert schedule.factor(part * 4.0 + moment * 3.99, parts * 4.0) == pytest.approx(
+            1 - moment * 3.99 / 8, abs=1e-6
+        )
+    assert schedule.factor(parts * 4.0, parts * 4.0) == pytest.approx(0.5)

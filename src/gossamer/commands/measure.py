@@ -30,11 +30,13 @@ class Measure:
 
     A saved network is measured as it is and with a sparse kernel in each layer where that is faster here; its
     quality on the test split is shown too. A network of the zoo, and one of your own without --weights,
-    has fresh weights, so only its cost is shown.
+    has fresh weights, so only its cost is shown. With --zeros, also what part of all that each layer reads, writes and
+    learns from is exactly zero, on the validation split.
 
     Examples:
       gossamer measure --data cora --model gcn
       gossamer measure --data cora --model runs/small/model.gossamer --threads 1
+      gossamer measure --data cora --model runs/small/model.gossamer --zeros
       gossamer measure --task own_model.py:make_task --model own_model.py:Net --weights runs/own/model.gossamer
     """
 
@@ -46,9 +48,10 @@ class Measure:
     seed: Whole = 0  # seed of the split
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
     string_ids: bool = False  # nodes of an edge list are names, whatever they look like
+    zeros: bool = False  # also count the zeros in activations and gradients, layer by layer
 
     def run(self, console: Console) -> dict[str, Any]:
-        """Measures, prints a table, and returns `{"costs": {variant: cost}, "quality": ...}`."""
+        """Measures, prints a table, and returns `{"costs": {variant: cost}, "quality": ..., "zeros": ...}`."""
         from rich import box
         from rich.table import Table
 
@@ -73,13 +76,33 @@ class Measure:
         for name, value in quality.items():
             table.add_row(f"{name} (test)", units.quality(name, value))
         console.print(table)
+        counted = self._zeros(next(iter(variants.values())), task, console) if self.zeros else None
         return {
             "data": self.data or self.task,
             "model": self.model,
             "costs": costs,
             "quality": quality or None,
+            "zeros": counted,
             "machine": machine.describe(),
         }
+
+    def _zeros(self, model: nn.Module, task: Task, console: Console) -> list[dict[str, Any]]:
+        """Counts zeros, prints a table of them, and returns a record a layer."""
+        from rich import box
+        from rich.table import Table
+
+        from gossamer.activations import zeros
+
+        records = [layer.to_json() for layer in zeros(model, task)]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("zeros in")
+        for key in list(records[0])[2:]:
+            table.add_column(key.replace("_", " "), justify="right")
+        for record in records:
+            name, _, *shares = record.values()
+            table.add_row(name, *(units.MISSING if share is None else units.percent(share) for share in shares))
+        console.print(table)
+        return records
 
     def _variants(self, tasks: TaskSource, task: Task) -> tuple[dict[str, nn.Module], dict[str, float]]:
         """Returns the networks to measure by name, and the test quality of a trained one."""

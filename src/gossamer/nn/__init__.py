@@ -37,6 +37,7 @@ from gossamer.nn.sharing import SharedLinear as SharedLinear
 from gossamer.nn.sparse import SparseConv2d as SparseConv2d
 from gossamer.nn.sparse import SparseLinear as SparseLinear
 from gossamer.nn.ternary import TernaryWeights as TernaryWeights
+from gossamer.nn.top_k import TopKReLU as TopKReLU
 
 __all__ = [
     "APPNP",
@@ -71,6 +72,7 @@ __all__ = [
     "Steps",
     "TernaryWeights",
     "ToeplitzLike",
+    "TopKReLU",
     "TurnedConv2d",
     "drop_and_grow",
     "dropout",

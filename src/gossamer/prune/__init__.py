@@ -4,7 +4,13 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.coactivity import Coactive as Coactive
+from gossamer.prune.coactivity import Coactivity as Coactivity
+from gossamer.prune.coactivity import Statistics as Statistics
+from gossamer.prune.deep_r import DeepR as DeepR
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
+from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
+from gossamer.prune.ensembles import modularity as modularity
 from gossamer.prune.fisher import Fisher as Fisher
 from gossamer.prune.fisher import SecondOrder as SecondOrder
 from gossamer.prune.granularity import NM as NM
@@ -12,12 +18,16 @@ from gossamer.prune.granularity import Channels as Channels
 from gossamer.prune.granularity import Columns as Columns
 from gossamer.prune.granularity import Filters as Filters
 from gossamer.prune.granularity import Granularity as Granularity
+from gossamer.prune.granularity import Kernels as Kernels
 from gossamer.prune.granularity import SIMDBlocks as SIMDBlocks
 from gossamer.prune.granularity import SingleWeights as SingleWeights
+from gossamer.prune.granularity import Vectors as Vectors
 from gossamer.prune.graph_lottery import GraphLottery as GraphLottery
 from gossamer.prune.grasp import Grasp as Grasp
+from gossamer.prune.growing_penalty import GrowingPenalty as GrowingPenalty
 from gossamer.prune.growth import AtRandom as AtRandom
 from gossamer.prune.growth import ByGradient as ByGradient
+from gossamer.prune.growth import ByHebb as ByHebb
 from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
@@ -30,6 +40,8 @@ from gossamer.prune.multipliers import Multipliers as Multipliers
 from gossamer.prune.multipliers import Surrogate as Surrogate
 from gossamer.prune.n_m import NMPattern as NMPattern
 from gossamer.prune.obs import BlockFisher as BlockFisher
+from gossamer.prune.overlap import Structure as Structure
+from gossamer.prune.overlap import overlap as overlap
 from gossamer.prune.patterns import Patterns as Patterns
 from gossamer.prune.profile import LayerSparsity as LayerSparsity
 from gossamer.prune.profile import Profile as Profile
@@ -43,11 +55,13 @@ from gossamer.prune.scores import Random as Random
 from gossamer.prune.scores import Score as Score
 from gossamer.prune.scores import SignedRank as SignedRank
 from gossamer.prune.scores import Taylor as Taylor
+from gossamer.prune.sensitivity import Sensitivity as Sensitivity
 from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
 from gossamer.prune.sparsify_edges import SparsifyEdges as SparsifyEdges
 from gossamer.prune.splitting import Splitting as Splitting
 from gossamer.prune.synflow import SynFlow as SynFlow
+from gossamer.prune.top_k_gradients import TopKGradients as TopKGradients
 from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
 
@@ -58,10 +72,14 @@ __all__ = [
     "AtRandom",
     "BlockFisher",
     "ByGradient",
+    "ByHebb",
     "ByMomentum",
     "Channels",
+    "Coactive",
+    "Coactivity",
     "Columns",
     "Cubic",
+    "DeepR",
     "DropAndGrow",
     "ErdosRenyiKernel",
     "Filters",
@@ -71,9 +89,12 @@ __all__ = [
     "Granularity",
     "GraphLottery",
     "Grasp",
+    "GroupToGroup",
+    "GrowingPenalty",
     "Growth",
     "HardMasks",
     "Iterative",
+    "Kernels",
     "Lamp",
     "LayerOutput",
     "LayerSparsity",
@@ -89,17 +110,24 @@ __all__ = [
     "Schedule",
     "Score",
     "SecondOrder",
+    "Sensitivity",
     "SignedRank",
     "SingleWeights",
     "Snip",
     "SparsifyEdges",
     "Splitting",
+    "Statistics",
+    "Structure",
     "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",
+    "TopKGradients",
     "Travel",
     "Uniform",
     "Untried",
+    "Vectors",
     "Wanda",
+    "modularity",
+    "overlap",
 ]

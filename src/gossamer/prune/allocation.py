@@ -9,12 +9,13 @@ than it has left. Where these lower bounds alone exceed the total (tiny layers, 
 | `Uniform` | ∝ its number of weights: the same sparsity everywhere |
 | `Global` | as many as it has among the best scores of the whole network |
 | `ErdosRenyiKernel` | ∝ n_in + n_out + kh + kw, so that small layers stay denser |
+| `Sensitivity` | as few as it can for the rise of the loss that all layers share (`prune.sensitivity`) |
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,21 @@ class Allocation(Settings):
             sparsity: Of all their weights together, in [0, 1).
         """
         raise TypeError(f"{type(self).__name__} is abstract: define budgets()")
+
+    def scans(self, layers: int) -> int:
+        """Returns how often `scanned` asks for the loss of a network of so many layers."""
+        del layers
+        return 0
+
+    def scanned(self, layers: int, loss: Callable[[int, float], float]) -> Allocation:
+        """Returns the allocation to use for a network; itself, unless it has to look at the network first.
+
+        Args:
+            layers: How many are pruned.
+            loss: The training loss with one layer, by its place, pruned to a sparsity and the others as they are.
+        """
+        del layers, loss
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Sparse training: sparse from the first step, the few weights move to where they are needed.
 
 Every ΔT steps, in each layer, a fraction ζ of the weights is dropped and as many are grown, among the removed
-and the just dropped ones; grown weights start at zero. ζ falls from ζ_0 to ζ_end along a half cosine over the
-training. The number of weights never changes, so memory and arithmetic of the sparse network are all that
-training needs, but for the dense gradients that some growth rules look at. Which weights to drop and to grow
-is a matter of a score and a growth: RigL and SET are two points.
+and the just dropped ones; grown weights start at zero, unless the growth says otherwise. ζ falls from ζ_0 to
+ζ_end along a half cosine over the training. The number of weights never changes, so memory and arithmetic of
+the sparse network are all that training needs, but for the dense gradients that some growth rules look at.
+Which weights to drop and to grow is a matter of a score and a growth: RigL and SET are two points.
 
 Order of one update, as in the engine of Peng et al., "Towards sparsification of graph neural networks", ICCD
 2022: the optimiser's step, masks on weights and momentum, drop by the stepped weights, grow by the gradient
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from statistics import fmean
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ from torch.optim import Optimizer
 from gossamer.compression.method import Compression, Method
 from gossamer.errors import SettingError
 from gossamer.prune.allocation import Allocation, ErdosRenyiKernel
+from gossamer.prune.coactivity import Coactivity, Statistics
+from gossamer.prune.ensembles import GroupToGroup, Labels, favoured, modularity
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SIMDBlocks, SingleWeights
 from gossamer.prune.growth import AtRandom, ByGradient, Growth
@@ -33,7 +36,7 @@ from gossamer.prune.masks import Masks, choose
 from gossamer.prune.moves import Moves
 from gossamer.prune.scores import Magnitude, Random, Score
 from gossamer.prune.selection import GONE, Groups, select, top
-from gossamer.prune.weights import PrunableWeight, prunable_weights
+from gossamer.prune.weights import PrunableWeight, last_called, prunable_weights
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
@@ -57,6 +60,9 @@ class DropAndGrow(Method):
     granularity: Granularity = field(default_factory=SingleWeights)
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
+    dense_outputs: bool = False  # whether the layer that a prediction calls last is left dense too
+    redraw: bool = False  # draw new weights to begin with, He's for the inputs that each output keeps
+    in_groups: bool = False  # grow within the groups of `initial` 'group-to-group' as often as its odds say
     batches: int = bounded(8, ge=1)  # training batches over which `initial` averages gradients, where it needs them
     backend: Literal["masked", "stored"] = "masked"  # "stored": layers that hold, train and multiply nonzeros only
 
@@ -66,12 +72,17 @@ class DropAndGrow(Method):
         if not self.granularity.regrows:
             raise SettingError(
                 f"drop-and-grow: granularity is {self.granularity.name!r}, which cannot grow back from zero; "
-                "use 'single-weights' or 'simd-blocks'"
+                "use 'single-weights', 'vectors', 'kernels' or 'simd-blocks'"
             )
-        if not self.drop.local:
+        if not (self.drop.local or self.drop.needs_correlation):
             raise SettingError(
                 f"drop-and-grow: drop is {self.drop.name!r}, which looks at more than a weight and its gradient; "
-                "use 'magnitude', 'signed-rank', 'gradient', 'taylor' or 'random'"
+                "use 'magnitude', 'signed-rank', 'gradient', 'taylor', 'coactive' or 'random'"
+            )
+        if self.in_groups and not isinstance(self.initial, GroupToGroup):
+            raise SettingError(
+                f"drop-and-grow: in_groups is True and initial is {self.initial.name!r}, which has no groups; "
+                "set initial to 'group-to-group'"
             )
         if self.backend == "stored":
             self._check_stored()
@@ -84,10 +95,17 @@ class DropAndGrow(Method):
         """Begins: masks the weights the model has, at full sparsity, or stores those that stay.
 
         Raises:
-            ModelError: The model has no prunable weight, a pattern matches none, or a layer cannot be stored.
+            ModelError: The model has no prunable weight, a pattern matches none, no layer can have groups where
+                `initial` asks for them, or a layer cannot be stored.
         """
         weights = prunable_weights(model, self.layers, self.exclude)
-        masked = SparseTraining(self, model, task, weights, epochs=epochs)
+        if self.dense_outputs:
+            output = last_called(model, task.example(), weights)
+            weights = prunable_weights(model, self.layers, (*self.exclude, output))
+        apart: tuple[str, ...] = ()
+        if isinstance(self.initial, GroupToGroup):
+            weights, apart = self.initial.grouped(model, weights)
+        masked = SparseTraining(self, model, task, weights, epochs=epochs, apart=apart)
         if self.backend == "masked":
             return masked
         from gossamer.prune.stored import StoredTraining
@@ -104,6 +122,15 @@ class DropAndGrow(Method):
             raise SettingError(
                 f"drop-and-grow: backend 'stored' grows 'by-gradient' or 'at-random', not {self.grow.name!r}; "
                 "change grow, or use backend 'masked'"
+            )
+        if self.in_groups:
+            raise SettingError(
+                "drop-and-grow: backend 'stored' grows anywhere; set in_groups to False, or use backend 'masked'"
+            )
+        if not isinstance(self.granularity, SingleWeights | SIMDBlocks):
+            raise SettingError(
+                f"drop-and-grow: granularity is {self.granularity.name!r}; backend 'stored' has 'single-weights' "
+                "and 'simd-blocks'"
             )
         if isinstance(self.granularity, SIMDBlocks) and self.granularity.rows != 16:
             raise SettingError(
@@ -127,14 +154,17 @@ class SparseTraining(Compression):
         weights: tuple[PrunableWeight, ...],
         *,
         epochs: int,
+        apart: tuple[str, ...] = (),
     ) -> None:
         super().__init__(model, epochs=epochs)
         self._method = method
+        self._apart = apart
         self._masks = Masks(weights)
         self._moves = method.moves(epochs * task.steps())
         self._step = 0
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._dense: dict[str, Tensor] = {}  # gradients of all weights, or their running sums
+        self._unwatched: set[str] = set()  # weights whose layers' activity was asked for in vain
         self._share = ForwardShare.count(model, task.example(), self._masks)
 
         observed = method.initial.gather(model, task, weights, batches=method.batches)
@@ -151,9 +181,16 @@ class SparseTraining(Compression):
                 sparsity=method.sparsity,
             )
         )
+        if method.redraw:
+            self._redraw()
         self._masks.apply_to_weights()
         self._budgets = self._masks.nonzeros()
         self._tried = dict(self._masks.keep)
+        self._labels: dict[str, Labels] = {}
+        if isinstance(method.initial, GroupToGroup):
+            self._labels = method.initial.labels(model, weights)
+        watched = method.grow.watched or (Statistics() if method.drop.needs_correlation else None)
+        self._activity = Coactivity(model, weights, watched) if watched and self._moves.final else None
 
     @property
     def masks(self) -> dict[str, Tensor]:
@@ -171,7 +208,9 @@ class SparseTraining(Compression):
         return self._share.of(self._masks)
 
     def after_backward(self) -> None:
-        """Remembers the dense gradients if they will be needed, then masks them."""
+        """Remembers activity and dense gradients if they will be needed, then masks the gradients."""
+        if self._activity is not None:
+            self._activity.take()
         method = self._method
         upcoming = self._step + 1
         at_updates = method.grow.dense_gradient == "at updates" or method.drop.needs_gradient
@@ -190,6 +229,8 @@ class SparseTraining(Compression):
         self._masks.apply_to_weights()
         if self._moves.at(self._step):
             self._update(optimizer)
+        if self._activity is not None and self._step >= self._moves.final:
+            self._activity.close()
 
     def training_cost(self) -> float:
         """Returns the mean cost of a step, by the rule of the growth; 3·f_S / f_D once updates are over."""
@@ -203,8 +244,27 @@ class SparseTraining(Compression):
         return self._masks.nonzeros()
 
     def notes(self) -> tuple[str, ...]:
-        """Says so where no weight ever moved."""
-        return self._moves.remark()
+        """Says so where no weight ever moved, and which layers were left dense or could not be watched."""
+        said = list(self._moves.remark())
+        if self._apart:
+            assert isinstance(self._method.initial, GroupToGroup)
+            said.append(
+                f"Left dense: {', '.join(self._apart)}. A layer has groups only if it has as many inputs and outputs "
+                f"as there are groups, {self._method.initial.groups}, and no convolution groups of its own."
+            )
+        if self._unwatched:
+            names = ", ".join(sorted(self._unwatched))
+            said.append(f"Activity of these layers cannot be seen, so their weights moved without it: {names}.")
+        return tuple(said)
+
+    def report(self) -> dict[str, Any]:
+        """Returns the modularity of each layer that has groups, and the mean over them."""
+        found = {
+            weight.name: modularity(weight.matrix(weight.weight.detach()), self._labels[weight.name])
+            for weight in self._masks.weights
+            if self._labels
+        }
+        return {"modularity": found, "mean_modularity": fmean(found.values())} if found else {}
 
     def layer_report(self) -> list[dict[str, Any]]:
         """Returns one record a prunable weight: name, kind, shape, parameters, nonzeros, sparsity."""
@@ -212,6 +272,8 @@ class SparseTraining(Compression):
 
     def finish(self) -> nn.Module:
         """Returns the model, whose removed weights are exactly zero."""
+        if self._activity is not None:
+            self._activity.close()
         self._masks.apply_to_weights()
         return self.model
 
@@ -223,6 +285,8 @@ class SparseTraining(Compression):
             "budgets": dict(self._budgets),
             "tried": dict(self._tried),
             "dense": dict(self._dense),
+            "activity": {} if self._activity is None else self._activity.state_dict(),
+            "unwatched": sorted(self._unwatched),
             "generator": self._generator.get_state(),
         }
 
@@ -233,6 +297,9 @@ class SparseTraining(Compression):
         self._budgets = dict(state["budgets"])
         self._tried = dict(state["tried"])
         self._dense = dict(state["dense"])
+        if self._activity is not None:
+            self._activity.load_state_dict(state["activity"])
+        self._unwatched = set(state["unwatched"])
         self._generator.set_state(state["generator"])
 
     def fraction(self, step: int) -> float:
@@ -240,38 +307,82 @@ class SparseTraining(Compression):
         return self._moves.fraction(step)
 
     def _update(self, optimizer: Optimizer | None) -> None:
-        """Drops, then grows, in every layer; what is grown starts at zero with zero momentum."""
+        """Drops, then grows, in every layer; what is grown has zero momentum, and starts at zero or as `grow` says."""
         zeta = self.fraction(self._step)
-        survivors, grown = {}, {}
-        for weight in self._masks.weights:
-            survivors[weight.name], grown[weight.name] = self._move(weight, zeta)
-        self._masks.replace(survivors)
+        moves = [self._move(weight, zeta) for weight in self._masks.weights]
+        self._masks.replace({move.name: move.survivors for move in moves})
         self._masks.apply_to_weights()
         self._masks.apply_to_state(optimizer)
-        self._masks.replace({name: survivors[name] | grown[name] for name in survivors})
+        self._masks.replace({move.name: move.survivors | move.grown for move in moves})
+        for weight, move in zip(self._masks.weights, moves, strict=True):
+            if move.start is not None:
+                weight.weight[move.grown] = move.start[move.grown]
         self._tried = {name: self._tried[name].to(mask.device) | mask for name, mask in self._masks.keep.items()}
         if self._method.grow.dense_gradient != "always":
             self._dense = {}
+        if self._activity is not None:
+            self._activity.updated()
 
-    def _move(self, weight: PrunableWeight, zeta: float) -> tuple[Tensor, Tensor]:
-        """Returns the masks (R, C) of the weights that survive and of those that are grown."""
-        method, granularity = self._method, self._method.granularity
-        rows, columns = weight.rows, weight.columns
+    def _move(self, weight: PrunableWeight, zeta: float) -> _Move:
+        """Returns which weights of a layer survive and which are grown, at what."""
+        method, rows, columns = self._method, weight.rows, weight.columns
+        shape = weight.weight.shape
+        pieces = method.granularity.of(tuple(shape))
         gradient = self._dense.get(weight.name)
         if gradient is None:
             gradient = torch.zeros_like(weight.weight)
-        active = granularity.active(self._masks.of(weight))
+        correlation = self._correlation(weight)
+        active = pieces.active(self._masks.of(weight))
         count = int(active.sum())
 
         observed = method.drop.observe(weight.weight, gradient) if method.drop.needs_gradient else None
-        worth = granularity.pool(weight.matrix(method.drop.score(weight.weight, observed, self._generator)))
+        if method.drop.needs_correlation and correlation is not None:
+            observed = correlation.view(shape)
+        worth = pieces.pool(weight.matrix(method.drop.score(weight.weight, observed, self._generator)))
         stay = top(worth.masked_fill(~active, GONE), count - math.ceil(zeta * count))
-        survivors = granularity.expand(stay, rows, columns)
+        survivors = pieces.expand(stay, rows, columns)
 
         tried = weight.matrix(self._tried[weight.name].to(weight.weight.device))
-        promise = granularity.pool(method.grow.score(weight.matrix(gradient), tried, self._generator))
-        sizes = granularity.sizes(rows, columns).to(promise.device)
-        candidates = Groups(weight.name, tuple(weight.weight.shape), promise.masked_fill(stay, GONE), sizes)
-        grown = select(candidates, self._budgets[weight.name] - int(survivors.sum()), least=0)
-        shape = weight.weight.shape
-        return survivors.reshape(shape), granularity.expand(grown, rows, columns).reshape(shape)
+        seen = correlation if method.grow.watched else weight.matrix(gradient)
+        promise = pieces.pool(method.grow.score(seen, tried, self._generator)).masked_fill(stay, GONE)
+        sizes = pieces.sizes(rows, columns).to(promise.device)
+        budget = self._budgets[weight.name] - int(survivors.sum())
+        if method.in_groups and isinstance(method.initial, GroupToGroup):
+            within = pieces.active(self._labels[weight.name].within(columns).to(promise.device))
+            number = budget // int(sizes.max())
+            promise = favoured(promise, within, number, method.initial.odds, self._generator)
+        grown = select(Groups(weight.name, tuple(shape), promise, sizes), budget, least=0)
+        held = weight.matrix(weight.weight)[self._masks.of(weight)]
+        start = method.grow.begin(seen, float(held.std(correction=0)))
+        return _Move(
+            weight.name,
+            survivors.reshape(shape),
+            pieces.expand(grown, rows, columns).reshape(shape),
+            None if start is None else start.reshape(shape).to(weight.weight.dtype),
+        )
+
+    def _correlation(self, weight: PrunableWeight) -> Tensor | None:
+        """Returns the correlations of a layer, (R, C), where they are asked for and can be had."""
+        if self._activity is None:
+            return None
+        found = self._activity.correlation(weight)
+        if found is None:
+            self._unwatched.add(weight.name)
+        return found
+
+    @torch.no_grad()
+    def _redraw(self) -> None:
+        """Draws every weight from N(0, 2 / n), n being how many inputs its output keeps, at least 1."""
+        for weight in self._masks.weights:
+            inputs = self._masks.of(weight).sum(1, keepdim=True).clamp(min=1)
+            drawn = torch.randn(weight.rows, weight.columns, generator=self._generator).to(weight.weight)
+            weight.weight.copy_((drawn * (2.0 / inputs).sqrt()).view_as(weight.weight))
+
+
+class _Move(NamedTuple):
+    """What an update does to one weight; masks and start in its shape."""
+
+    name: str
+    survivors: Tensor
+    grown: Tensor
+    start: Tensor | None

@@ -11,6 +11,8 @@ is worth the mean of its weights' scores.
 | `NM` | one weight, at most n in m consecutive columns | R·C |
 | `Filters` | one row, with its bias | R |
 | `Columns` | `width` consecutive columns of all rows | ceil(C / width) |
+| `Vectors` | `width` consecutive columns of one row | R·ceil(C / width) |
+| `Kernels` | all weights from one input channel to one output: vectors as wide as a kernel | R·C_in |
 | `Channels` | all weights on one input channel: columns as wide as a kernel | C_in |
 | `Patterns` | one weight, in one of 14 patterns of five in each 3×3 kernel (`prune.patterns`) | R·C |
 """
@@ -236,12 +238,12 @@ class Columns(Granularity):
 
     def sizes(self, rows: int, columns: int) -> Tensor:
         """Returns R·width, less for the last group, (G,)."""
-        return rows * self._widths(columns)
+        return rows * _widths(columns, self.width)
 
     def pool(self, scores: Tensor) -> Tensor:
         """Returns the mean over each group's columns, (G,)."""
         rows, columns = scores.shape
-        widths = self._widths(columns)
+        widths = _widths(columns, self.width)
         padded = F.pad(scores, (0, len(widths) * self.width - columns))
         return padded.view(rows, -1, self.width).sum((0, 2)) / (rows * widths.to(scores.device))
 
@@ -253,9 +255,33 @@ class Columns(Granularity):
         """Returns what the first row keeps of each group, (G,)."""
         return mask[0, :: self.width]
 
-    def _widths(self, columns: int) -> Tensor:
-        starts = torch.arange(0, columns, self.width)
-        return torch.full_like(starts, self.width).clamp(max=columns - starts)
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors(Granularity):
+    """A few consecutive columns of one row. Where C is no multiple of `width`, a row's last vector has fewer."""
+
+    name = "vectors"
+    regrows = True
+    width: int = bounded(4, ge=1)  # columns in a vector
+
+    def sizes(self, rows: int, columns: int) -> Tensor:
+        """Returns `width`, less for the last vector of each row, (G,), row by row."""
+        return _widths(columns, self.width).repeat(rows)
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Returns the mean over each vector, (G,)."""
+        rows, columns = scores.shape
+        widths = _widths(columns, self.width)
+        padded = F.pad(scores, (0, len(widths) * self.width - columns))
+        return (padded.view(rows, -1, self.width).sum(2) / widths.to(scores.device)).flatten()
+
+    def expand(self, groups: Tensor, rows: int, columns: int) -> Tensor:
+        """Returns each vector's fate, repeated for its columns."""
+        return groups.view(rows, -1).repeat_interleave(self.width, dim=1)[:, :columns]
+
+    def active(self, mask: Tensor) -> Tensor:
+        """Returns what the first column of each vector is."""
+        return mask[:, :: self.width].flatten()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,3 +293,21 @@ class Channels(Granularity):
     def of(self, shape: tuple[int, ...]) -> Granularity:
         """Returns columns as wide as a kernel of this weight."""
         return Columns(width=math.prod(shape[2:]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels(Granularity):
+    """All weights from one input channel to one output; of a linear layer, one weight."""
+
+    name = "kernels"
+    regrows = True
+
+    def of(self, shape: tuple[int, ...]) -> Granularity:
+        """Returns vectors as wide as a kernel of this weight."""
+        return Vectors(width=math.prod(shape[2:]))
+
+
+def _widths(columns: int, width: int) -> Tensor:
+    """Returns how many columns there are in each of the pieces that a row is cut into."""
+    starts = torch.arange(0, columns, width)
+    return torch.full_like(starts, width).clamp(max=columns - starts)

@@ -8,6 +8,8 @@ the schedule does, what is missing is removed at the end.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
+from gossamer.counting import evaluating
 from gossamer.prune.allocation import Allocation, Uniform
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
@@ -179,7 +182,10 @@ class MaskedTraining(Compression):
             weight.name: method.score.score(weight.weight, observed.get(weight.name), self._generator)
             for weight in masks.weights
         }
-        chosen = choose(masks, scores, granularity=method.granularity, allocation=method.allocation, sparsity=sparsity)
+        layers = len(masks.weights)
+        allocation = method.allocation.scanned(layers, lambda place, level: self._loss_without(place, level, scores))
+        self._extra += method.allocation.scans(layers) * min(method.batches, self._task.steps())
+        chosen = choose(masks, scores, granularity=method.granularity, allocation=allocation, sparsity=sparsity)
         masks.replace({name: mask for name, mask in chosen.items() if not bool(mask.all()) or name in masks.keep})
         for weight in masks.weights:
             if weight.name in masks.keep:
@@ -189,6 +195,22 @@ class MaskedTraining(Compression):
                 if repaired is not None:
                     weight.weight.data.copy_(repaired)
         masks.apply_to_weights()
+
+    @torch.no_grad()
+    def _loss_without(self, place: int, sparsity: float, scores: dict[str, Tensor]) -> float:
+        """Returns the mean loss of the first training batches with one weight pruned alone; it is put back."""
+        method, weight = self._method, self._masks.weights[place]
+        alone = Masks((weight,))
+        alone.replace({name: mask for name, mask in self._masks.keep.items() if name == weight.name})
+        held = weight.weight.detach().clone()
+        found = choose(alone, scores, granularity=method.granularity, allocation=Uniform(), sparsity=sparsity)
+        weight.weight.masked_fill_(~found[weight.name].view(held.shape), 0.0)
+        try:
+            with evaluating(self.model):
+                batches = islice(self._task.batches("train"), method.batches)
+                return fmean(float(self._task.loss(self.model, batch)) for batch in batches)
+        finally:
+            weight.weight.copy_(held)
 
     @torch.no_grad()
     def _rewind(self, optimizer: Optimizer | None) -> None:

@@ -10,10 +10,10 @@ r"""What a weight is worth: higher = keep.
 
 Means are over training batches. These scores see one weight tensor and, at most, its gradients; those that
 need more of the network lie in files of their own (`snip`, `grasp`, `synflow`, `fisher`, `obs`, `wanda`,
-`sparsegpt`, `lamp`, `movement`) and say in `gather` what they look at, and in `repair` how the weights that
-stay make up for the others. A group of weights is worth the mean over its members (`granularity`), so
-`Magnitude(power=2)` ranks groups by their Euclidean norm and `Taylor(power=2)` is the group importance of
-Molchanov et al. 2019 that sums the members' squares.
+`sparsegpt`, `lamp`, `movement`, `coactivity`, `ensembles`) and say in `gather` what they look at, and in
+`repair` how the weights that stay make up for the others. A group of weights is worth the mean over its
+members (`granularity`), so `Magnitude(power=2)` ranks groups by their Euclidean norm and `Taylor(power=2)` is
+the group importance of Molchanov et al. 2019 that sums the members' squares.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Score(Settings):
     needs_gradient: ClassVar[bool] = False
     local: ClassVar[bool] = True  # whether a weight and one gradient of it are all that it looks at
     follows_training: ClassVar[bool] = False  # whether `follow` is to be called at every training step
+    needs_correlation: ClassVar[bool] = False  # whether it looks at a `Coactivity`, which sparse training can keep
 
     def gather(
         self, model: nn.Module, task: Task, weights: Sequence[PrunableWeight], *, batches: int

@@ -149,6 +149,25 @@ class Warmup(Schedule):
         return self.then.factor(epoch - self.length, max(epochs - self.length, _ROUNDING))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restarts(Schedule):
+    """Another schedule over and over, once for each of several equal parts of the training.
+
+    Learning-rate rewinding (Renda, Frankle and Carbin, 2020) is `Restarts(parts=R + 1)` with a method that prunes after
+    each part but the last and keeps the weights: `Iterative(rounds=R, rewind=False)` of `gossamer.prune`.
+    """
+
+    name: ClassVar[str] = "restarts"
+    parts: int = bounded(5, ge=1)
+    each: Schedule = Cosine()
+
+    def factor(self, epoch: float, epochs: float) -> float:
+        """Returns what `each` says of the time since the part began."""
+        length = epochs / self.parts
+        part = min(math.floor(epoch / length + _ROUNDING), self.parts - 1)
+        return self.each.factor(min(max(epoch - part * length, 0.0), length), length)
+
+
 def _cosine(high: float, low: float, time: float) -> float:
     """Returns the half cosine from `high` at time 0 to `low` at time 1."""
     return low + (high - low) * (1.0 + math.cos(math.pi * time)) / 2.0
