@@ -1,5 +1,6 @@
 """Pruning as a product of choices: score, granularity, allocation, schedule, growth, algorithm."""
 
+from gossamer.prune.activating import Activating as Activating
 from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
@@ -51,6 +52,7 @@ from gossamer.prune.wanda import Wanda as Wanda
 
 __all__ = [
     "NM",
+    "Activating",
     "Allocation",
     "Alternating",
     "AtRandom",

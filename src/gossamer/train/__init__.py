@@ -16,6 +16,7 @@ from gossamer.train.schedules import Exponential as Exponential
 from gossamer.train.schedules import Linear as Linear
 from gossamer.train.schedules import MultiStep as MultiStep
 from gossamer.train.schedules import OneCycle as OneCycle
+from gossamer.train.schedules import Repeat as Repeat
 from gossamer.train.schedules import Schedule as Schedule
 from gossamer.train.schedules import Step as Step
 from gossamer.train.schedules import Warmup as Warmup
@@ -35,6 +36,7 @@ __all__ = [
     "MultiStep",
     "OneCycle",
     "Optimizer",
+    "Repeat",
     "Schedule",
     "Step",
     "Training",

@@ -149,6 +149,24 @@ class Warmup(Schedule):
         return self.then.factor(epoch - self.length, max(epochs - self.length, _ROUNDING))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repeat(Schedule):
+    """Another schedule over and over: the learning rate is rewound at the start of each of equal parts.
+
+    With `rounds` + 1 times it follows the rounds of iterative pruning (Renda, Frankle & Carbin, ICLR 2020).
+    """
+
+    name: ClassVar[str] = "repeat"
+    times: int = bounded(5, ge=1)
+    then: Schedule = Cosine()
+
+    def factor(self, epoch: float, epochs: float) -> float:
+        """Returns what `then` says of the time since the part began, in a training of a part's length."""
+        part = epochs / self.times
+        past = min(math.floor(epoch / part + _ROUNDING), self.times - 1)
+        return self.then.factor(max(epoch - past * part, 0.0), part)
+
+
 def _cosine(high: float, low: float, time: float) -> float:
     """Returns the half cosine from `high` at time 0 to `low` at time 1."""
     return low + (high - low) * (1.0 + math.cos(math.pi * time)) / 2.0
