@@ -153,7 +153,7 @@ class ConstrainedTraining(Compression):
         return () if self._pruning is None else self._pruning.notes()
 
     def report(self) -> dict[str, Any]:
-        """Returns `before` and `after` the pruning of a trained network the conditions of its weights.
+        """Returns the conditions of the weights `before` and `after` the pruning; {} without training.
 
         Each holds `median_condition` (None = infinite), `median_nonzero_condition`, `lipschitz_bound`, and `layers`, an
         object a weight. What the pruning reports follows as `pruning`.
@@ -189,12 +189,12 @@ class ConstrainedTraining(Compression):
         self._gates.load_state_dict(state["gates"])
         self._mean = {name: value.to(self._parameters()[name].device) for name, value in state["mean"].items()}
         self._generator.set_state(state["generator"])
-        self._report = dict(state["report"])
         if state["pruning"] is not None:
             if self._pruning is None:
                 self._prune()
             assert self._pruning is not None
             self._pruning.load_state_dict(state["pruning"])
+        self._report = dict(state["report"])
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return dict(self.model.named_parameters())
@@ -217,10 +217,11 @@ class ConstrainedTraining(Compression):
                 parameter.copy_(self._mean[name])
         self._gates.fold()
         self._mean = {}
-        self._report = {"before": summary(spectra(self._weights))}
 
     def _prune(self) -> None:
         """Starts the pruning, for the epochs that are left."""
+        if self.epochs:
+            self._report = {"before": summary(spectra(self._weights))}
         method = self._method.pruning.replace(sparsity=self._method.sparsity)
         self._pruning = method.start(self.model, self._task, epochs=max(self.epochs - self._first, 0))
 
