@@ -11,7 +11,7 @@ from torch.optim import lr_scheduler
 
 from gossamer.errors import SettingError
 from gossamer.settings import members
-from gossamer.train import Constant, Cosine, Exponential, Linear, MultiStep, OneCycle, Schedule, Step, Warmup
+from gossamer.train import Constant, Cosine, Exponential, Linear, MultiStep, OneCycle, Repeat, Schedule, Step, Warmup
 
 EPOCHS = 30
 
@@ -37,6 +37,7 @@ def rates_of_torch(make: object) -> list[float]:
         (Exponential(gamma=0.9), lambda o: lr_scheduler.ExponentialLR(o, 0.9)),
         (Step(every=7, gamma=0.5), lambda o: lr_scheduler.StepLR(o, 7, 0.5)),
         (MultiStep(at=(0.1, 0.5, 0.7), gamma=0.2), lambda o: lr_scheduler.MultiStepLR(o, [3, 15, 21], 0.2)),
+        (Repeat(times=3, then=Cosine()), lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, EPOCHS // 3)),
         (
             Warmup(length=10, start=0.1, then=Cosine()),
             lambda o: lr_scheduler.SequentialLR(

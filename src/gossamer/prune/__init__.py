@@ -5,6 +5,11 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.constrained import Constrained as Constrained
+from gossamer.prune.constraints import L1 as L1
+from gossamer.prune.constraints import Conditioning as Conditioning
+from gossamer.prune.constraints import SparsePenalty as SparsePenalty
+from gossamer.prune.constraints import TransformedL1 as TransformedL1
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.fisher import Fisher as Fisher
 from gossamer.prune.fisher import SecondOrder as SecondOrder
@@ -22,6 +27,7 @@ from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
 from gossamer.prune.hard_masks import HardMasks as HardMasks
+from gossamer.prune.hydra import LearnedScores as LearnedScores
 from gossamer.prune.lamp import Lamp as Lamp
 from gossamer.prune.movement import Movement as Movement
 from gossamer.prune.movement import Travel as Travel
@@ -51,6 +57,7 @@ from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
 
 __all__ = [
+    "L1",
     "NM",
     "Activating",
     "Allocation",
@@ -61,6 +68,8 @@ __all__ = [
     "ByMomentum",
     "Channels",
     "Columns",
+    "Conditioning",
+    "Constrained",
     "Cubic",
     "DropAndGrow",
     "ErdosRenyiKernel",
@@ -76,6 +85,7 @@ __all__ = [
     "Lamp",
     "LayerOutput",
     "LayerSparsity",
+    "LearnedScores",
     "Magnitude",
     "Movement",
     "Multipliers",
@@ -91,11 +101,13 @@ __all__ = [
     "SignedRank",
     "SingleWeights",
     "Snip",
+    "SparsePenalty",
     "Splitting",
     "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",
+    "TransformedL1",
     "Travel",
     "Uniform",
     "Untried",

@@ -28,6 +28,7 @@ from torch import Tensor
 from gossamer.settings import Settings, bounded
 
 _JITTER = 1e-5  # added to all eigenvalues of WᵀW/c
+_LEAST = 1e-12  # c of a matrix without weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class Conditioning(Settings):
         tall = weight if len(weight) >= weight.shape[1] else weight.T
         gram = tall.T @ tall
         size = len(gram)
-        scale = gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny) if self.scale == "mean" else size
+        scale = gram.diagonal().mean().clamp_min(_LEAST) if self.scale == "mean" else size
         jitter = _JITTER * torch.eye(size, dtype=gram.dtype, device=gram.device)
         logarithm: Tensor = torch.linalg.slogdet(gram / scale + jitter).logabsdet
         return logarithm / size
