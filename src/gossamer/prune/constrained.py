@@ -6,7 +6,8 @@ out. Gates end where the part ends, and the mean of the weights over the last st
 another method prunes, for the rest of the epochs; `hydra`'s learned scores are the default, and any method with a
 sparsity will do. The wish for good conditions stays on what that method leaves of the weights, unless `after` is off.
 
-How well-conditioned the weights are before and after is in the result's report (`prune.spectra`).
+How well-conditioned the weights are before and after is in the result's report (`prune.spectra`). Validation before
+the gates end sees a noisy network.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 While a network trains, its weights are multiplied row by row by gates that are drawn anew for each step. Gradients of
 what the network computes with become, by the chain rule, those of the weights and of the gates' log-odds a, which an
 optimiser of their own moves within [log 0.01, log 100]. `fold` ends it: each row is multiplied by what its gate is
-without chance.
+without chance. Biases have no gate.
 """
 
 from __future__ import annotations
