@@ -58,7 +58,7 @@ def count_macs(model: nn.Module, example: tuple[Any, ...]) -> Profile:
         example: Its positional arguments.
     """
     counter = _Counter()
-    with evaluating(model), _watched(model, counter), torch.no_grad(), _products_in_sight(), counter:
+    with evaluating(model), _watched(model, counter), torch.no_grad(), products_in_sight(), counter:
         model(*example)
     return Profile(
         total=sum(counter.by_module.values()),
@@ -184,8 +184,8 @@ def _watched(model: nn.Module, counter: _Counter) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _products_in_sight() -> Iterator[None]:
-    """Turns off the fused attention layers, which do the same products inside one opaque operator."""
+def products_in_sight() -> Iterator[None]:
+    """Turns off the fused attention layers, which do the same products and ReLUs inside one opaque operator."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,5 +1,6 @@
 """Pruning as a product of choices: score, granularity, allocation, schedule, growth, algorithm."""
 
+from gossamer.prune.activating import Activating as Activating
 from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
@@ -7,6 +8,11 @@ from gossamer.prune.allocation import Uniform as Uniform
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
 from gossamer.prune.coactivity import Statistics as Statistics
+from gossamer.prune.constrained import Constrained as Constrained
+from gossamer.prune.constraints import L1 as L1
+from gossamer.prune.constraints import Conditioning as Conditioning
+from gossamer.prune.constraints import SparsePenalty as SparsePenalty
+from gossamer.prune.constraints import TransformedL1 as TransformedL1
 from gossamer.prune.deep_r import DeepR as DeepR
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
@@ -32,6 +38,7 @@ from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
 from gossamer.prune.hard_masks import HardMasks as HardMasks
+from gossamer.prune.hydra import LearnedScores as LearnedScores
 from gossamer.prune.lamp import Lamp as Lamp
 from gossamer.prune.movement import Movement as Movement
 from gossamer.prune.movement import Travel as Travel
@@ -66,7 +73,9 @@ from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
 
 __all__ = [
+    "L1",
     "NM",
+    "Activating",
     "Allocation",
     "Alternating",
     "AtRandom",
@@ -78,6 +87,8 @@ __all__ = [
     "Coactive",
     "Coactivity",
     "Columns",
+    "Conditioning",
+    "Constrained",
     "Cubic",
     "DeepR",
     "DropAndGrow",
@@ -98,6 +109,7 @@ __all__ = [
     "Lamp",
     "LayerOutput",
     "LayerSparsity",
+    "LearnedScores",
     "Magnitude",
     "Movement",
     "Multipliers",
@@ -114,6 +126,7 @@ __all__ = [
     "SignedRank",
     "SingleWeights",
     "Snip",
+    "SparsePenalty",
     "SparsifyEdges",
     "Splitting",
     "Statistics",
@@ -123,6 +136,7 @@ __all__ = [
     "Taylor",
     "TopKAST",
     "TopKGradients",
+    "TransformedL1",
     "Travel",
     "Uniform",
     "Untried",

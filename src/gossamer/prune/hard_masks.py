@@ -2,7 +2,8 @@
 
 The algorithm of most pruning papers; which one is a matter of score, granularity, allocation and schedule.
 Train-and-prune is `OneShot`, gradual pruning `Cubic`, lottery tickets `Iterative`. Where training ends before
-the schedule does, what is missing is removed at the end.
+the schedule does, what is missing is removed at the end. With `activation`, each round leaves a part of its removals to
+weights that keep neurons from firing (`activating`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
 from gossamer.counting import evaluating
+from gossamer.dead_neurons import dead_neurons
+from gossamer.errors import SettingError
+from gossamer.prune.activating import Activating, Round
 from gossamer.prune.allocation import Allocation, Uniform
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
 from gossamer.prune.masks import Masks, choose, require_fit, weights_for
 from gossamer.prune.schedules import OneShot, Schedule
 from gossamer.prune.scores import Magnitude, Score
+from gossamer.prune.selection import kept
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
@@ -40,6 +45,7 @@ class HardMasks(Method):
     granularity: Granularity = field(default_factory=SingleWeights)
     allocation: Allocation = field(default_factory=Uniform)
     schedule: Schedule = field(default_factory=OneShot)
+    activation: Activating | None = None  # what a round removes beside the lowest scores, so that neurons fire
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
     batches: int = bounded(8, ge=1)  # training batches that a score looks at, where it needs any
@@ -49,6 +55,11 @@ class HardMasks(Method):
         """Checks that the choices fit together as well as the ranges."""
         super().__post_init__()
         require_fit(self.name, self.granularity, self.allocation, self.sparsity)
+        if self.activation is not None and self.granularity.sets_density:
+            raise SettingError(
+                f"{self.name}: granularity {self.granularity.name!r} sets every layer's density itself, which leaves "
+                "nothing for an activation; leave 'activation' out, or take granularity 'single-weights'"
+            )
 
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> MaskedTraining:
         """Begins; what the schedule puts at the start is removed at once.
@@ -78,6 +89,8 @@ class MaskedTraining(Compression):
         self._followed: dict[str, Tensor] = {}  # what the score remembers of the training so far
         self._share = ForwardShare.count(model, task.example(), masks)
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self._round = None if method.activation is None else Round(method.activation, masks, method.granularity)
+        self._dead: list[dict[str, float]] = []  # dead neurons at the end of each round
         self._act(None)
 
     @property
@@ -120,12 +133,21 @@ class MaskedTraining(Compression):
         """Returns one record a prunable weight: name, kind, shape, parameters, nonzeros, sparsity."""
         return self._masks.report()
 
+    def report(self) -> dict[str, Any]:
+        """Returns, with an activation, the dead neurons at the end of each round of training; {} otherwise.
+
+        `dead_neurons` holds an object a round, the last of them after `finish`: the sparsity and the rates of
+        `gossamer.dead_neurons`, seen on as many training batches as a score looks at.
+        """
+        return {"dead_neurons": [dict(rates) for rates in self._dead]} if self._dead else {}
+
     def finish(self) -> nn.Module:
         """Removes what is still missing and returns the model, whose removed weights are exactly zero."""
         if not self.settled:
             self._prune(self._plan[-1].sparsity)
             self._done = len(self._plan)
         self._masks.apply_to_weights()
+        self._count_dead()
         return self.model
 
     def state_dict(self) -> dict[str, Any]:
@@ -137,6 +159,8 @@ class MaskedTraining(Compression):
             "snapshot": dict(self._snapshot),
             "followed": dict(self._followed),
             "generator": self._generator.get_state(),
+            "round": None if self._round is None else self._round.state_dict(),
+            "dead": list(self._dead),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -147,6 +171,9 @@ class MaskedTraining(Compression):
         self._snapshot = dict(state["snapshot"])
         self._followed = dict(state["followed"])
         self._generator.set_state(state["generator"])
+        self._dead = list(state["dead"])
+        if self._round is not None:
+            self._round.load_state_dict(state["round"])
 
     def _act(self, optimizer: Optimizer | None) -> None:
         """Does what the plan has for this step."""
@@ -154,14 +181,38 @@ class MaskedTraining(Compression):
             self._snapshot = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         while not self.settled and self._plan[self._done].step <= self._step:
             event = self._plan[self._done]
+            self._count_dead()
             self._prune(event.sparsity)
             if event.rewind:
                 self._rewind(optimizer)
             self._masks.apply_to_weights()
             self._masks.apply_to_state(optimizer)
             self._done += 1
+            if self._round is not None:
+                self._round.begin(self._step)
+
+    def _count_dead(self) -> None:
+        """Counts dead neurons if the activation wants to know and there was any training."""
+        if self._round is not None and self._step > 0:
+            found = dead_neurons(self.model, self._task, batches=self._method.batches)
+            weights = self._masks.weights
+            density = sum(self._masks.nonzeros().values()) / sum(weight.weight.numel() for weight in weights)
+            self._dead.append({"sparsity": 1.0 - density, **found.to_json()})
 
     def _prune(self, sparsity: float) -> None:
+        """Removes down to a sparsity: the lowest scores and, with an activation, what it takes of the round."""
+        if self._round is not None:
+            size = sum(weight.weight.numel() for weight in self._masks.weights)
+            target = kept(size, sparsity)
+            spared = self._round.spared(self._step, target)
+            if spared:
+                self._remove_in_passes(1.0 - (target + spared) / size)
+                self._round.remove(spared, self._generator)
+                if sum(self._masks.nonzeros().values()) <= target:
+                    return
+        self._remove_in_passes(sparsity)
+
+    def _remove_in_passes(self, sparsity: float) -> None:
         """Scores and removes, in as many passes as the method has."""
         method, masks = self._method, self._masks
         size = sum(weight.weight.numel() for weight in masks.weights)

@@ -9,6 +9,9 @@ from gossamer.tasks.link import Pairs as Pairs
 from gossamer.tasks.loader import LoaderTask as LoaderTask
 from gossamer.tasks.node import NodeClassification as NodeClassification
 from gossamer.tasks.readers.images import Images as Images
+from gossamer.tasks.robust import Attack as Attack
+from gossamer.tasks.robust import Robust as Robust
+from gossamer.tasks.robust import Robustness as Robustness
 from gossamer.tasks.sampled_node import SampledNodeClassification as SampledNodeClassification
 from gossamer.tasks.task import Split as Split
 from gossamer.tasks.task import Task as Task
@@ -17,6 +20,7 @@ from gossamer.tasks.temporal import TemporalNode as TemporalNode
 from gossamer.tasks.temporal import WalkVectors as WalkVectors
 
 __all__ = [
+    "Attack",
     "GraphBatch",
     "GraphClassification",
     "ImageClassification",
@@ -25,6 +29,8 @@ __all__ = [
     "LoaderTask",
     "NodeClassification",
     "Pairs",
+    "Robust",
+    "Robustness",
     "SampledNodeClassification",
     "Split",
     "Task",

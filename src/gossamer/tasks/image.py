@@ -113,7 +113,30 @@ class ImageClassification(Task):
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Returns the mean cross entropy over a batch."""
         x, y = batch
-        return F.cross_entropy(self._predict(model, x), y)
+        return F.cross_entropy(self.predict(model, x), y)
+
+    def predict(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Returns what a model says of standardised images, (B, classes).
+
+        Raises:
+            ModelError: The model's output has another shape.
+        """
+        return checks.check_output(
+            model(x),
+            (len(x), self.classes),
+            rows="image",
+            columns="class",
+            hint=f"build the model with classes={self.classes}",
+        )
+
+    def pixel_range(self) -> tuple[Tensor, Tensor]:
+        """Returns the lowest and the highest value that a standardised pixel can have, each (1, C, 1, 1).
+
+        Bytes go from 0 to 255; of floats, the range is that of the training images.
+        """
+        x = self._x["train"]
+        low, high = (0.0, 255.0) if x.dtype == torch.uint8 else (float(x.min()), float(x.max()))
+        return (low - self._mean) / self._std, (high - self._mean) / self._std
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns accuracy and macro-F1 over a split, without augmentation.
@@ -122,7 +145,7 @@ class ImageClassification(Task):
             ModelError: The model's output is not (batch, classes).
         """
         with metrics.evaluating(model):
-            logits = torch.cat([self._predict(model, x) for x, _ in self._in_order(split)])
+            logits = torch.cat([self.predict(model, x) for x, _ in self._in_order(split)])
         return metrics.classification(logits, self._y[split])
 
     def example(self) -> tuple[Any, ...]:
@@ -161,15 +184,6 @@ class ImageClassification(Task):
         size = _EVALUATION_BATCH
         for x, y in zip(torch.split(self._x[split], size), torch.split(self._y[split], size), strict=True):
             yield self._prepare(x), y
-
-    def _predict(self, model: nn.Module, x: Tensor) -> Tensor:
-        return checks.check_output(
-            model(x),
-            (len(x), self.classes),
-            rows="image",
-            columns="class",
-            hint=f"build the model with classes={self.classes}",
-        )
 
 
 def crop_and_flip(x: Tensor, draw: torch.Generator, *, margin: int = 4) -> Tensor:
