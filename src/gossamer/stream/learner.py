@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor
 
 from gossamer.errors import DataError, SettingError
 from gossamer.graph import Bias, Embeddings, GrowingGraph, embed_walks
+from gossamer.kernels.flows import logistic_chain
 from gossamer.kernels.random import stream_key
 from gossamer.models.graph import FNN
 from gossamer.stream.known import KnownPairs
@@ -171,22 +171,20 @@ class LinkLearner:
     def _train(self, positive: Array, epochs: int) -> None:
         """Goes on with the network, (2, P) events against fresh pairs, by plain gradient descent."""
         random = self._random(_TRAIN)
-        weights = list(self.network.parameters())
+        layers = list(self.network.linears)
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        parameters = [part.detach() for layer in zip(weights, biases, strict=True) for part in layer]
         for _ in range(epochs):
             with self._timed("negatives"):
                 others = self.known.draw_others(positive[0], self._nodes, random)
                 pairs = np.concatenate([positive, np.stack(others)], axis=1)
                 order = random.permutation(pairs.shape[1])
-                truth = torch.from_numpy((order < positive.shape[1]).astype(np.float32))
+                pairs, truth = pairs[:, order], torch.from_numpy((order < positive.shape[1]).astype(np.float32))
             with self._timed("train"):
                 for begin in range(0, len(order), self.settings.rows):
                     some = slice(begin, begin + self.settings.rows)
-                    output = self.network(self._inputs(pairs[:, order[some]]))[:, 0]
-                    loss = F.binary_cross_entropy_with_logits(output, truth[some])
-                    gradients = torch.autograd.grad(loss, weights)
-                    with torch.no_grad():
-                        for weight, gradient in zip(weights, gradients, strict=True):
-                            weight.sub_(gradient, alpha=self.settings.learning_rate)
+                    _, gradients = logistic_chain(self._inputs(pairs[:, some]), truth[some], weights, biases)
+                    torch._foreach_add_(parameters, gradients, alpha=-self.settings.learning_rate)
 
     def _inputs(self, pairs: Array) -> Tensor:
         return torch.from_numpy(np.concatenate([self._vectors[pairs[0]], self._vectors[pairs[1]]], axis=1))
