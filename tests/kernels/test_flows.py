@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -76,7 +78,7 @@ def test_wrong_arrays_are_refused():
 
 
 def layers(*widths, bias=True):
-    weights = [normal(after, before, seed=after) for before, after in zip(widths, widths[1:], strict=False)]
+    weights = [normal(after, before, seed=after) for before, after in pairwise(widths)]
     return weights, [normal(weight.shape[0], seed=9) if bias else None for weight in weights]
 
 

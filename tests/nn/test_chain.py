@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="no native kernel
 
 def network(*widths: int, bias: bool = True) -> list[nn.Linear]:
     torch.manual_seed(0)
-    return [nn.Linear(before, after, bias=bias) for before, after in zip(widths, widths[1:], strict=False)]
+    return [nn.Linear(before, after, bias=bias) for before, after in pairwise(widths)]
 
 
 def one_by_one(x, layers):

@@ -35,7 +35,10 @@ def chains(x: Any, layers: Sequence[nn.Module]) -> bool:
     if nn.modules.module._has_any_global_hook() or x.shape[1] != getattr(layers[0], "in_features", None):
         return False
     return all(
-        type(layer) in _PLAIN and not _hooked(layer) and _plain(layer.weight) and (layer.bias is None or _plain(layer.bias))
+        type(layer) in _PLAIN
+        and not _hooked(layer)
+        and _plain(layer.weight)
+        and (layer.bias is None or _plain(layer.bias))
         for layer in layers
     )
 
