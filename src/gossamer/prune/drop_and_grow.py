@@ -55,6 +55,7 @@ class DropAndGrow(Method):
     until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL: 0.75; 0 = none moves
     allocation: Allocation = field(default_factory=ErdosRenyiKernel)
     granularity: Granularity = field(default_factory=SingleWeights)
+    rescale: bool = False  # whether the first weights are divided by the root of their layer's density
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
     batches: int = bounded(8, ge=1)  # training batches over which `initial` averages gradients, where it needs them
@@ -152,8 +153,18 @@ class SparseTraining(Compression):
             )
         )
         self._masks.apply_to_weights()
+        if method.rescale:
+            self._rescale()
         self._budgets = self._masks.nonzeros()
         self._tried = dict(self._masks.keep)
+
+    def _rescale(self) -> None:
+        """Gives each layer's output the variance that it would have with all weights, which else falls layer by layer."""
+        with torch.no_grad():
+            for weight in self._masks.weights:
+                density = float(self._masks.keep[weight.name].float().mean())
+                if density > 0.0:
+                    weight.weight.mul_(density**-0.5)
 
     @property
     def masks(self) -> dict[str, Tensor]:

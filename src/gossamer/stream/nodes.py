@@ -1,8 +1,8 @@
 """Learns the classes of nodes from a stream: from the labelled nodes that a batch touches, and others seen before.
 
 A share of the labels is held out for good. Of each batch, the nodes among them that it touches, and that were met
-before, are scored with the vectors and the network there are; then the vectors follow the batch, and the network goes on
-with the other labelled nodes that it touches and with old ones drawn at random (`stream.base` has the rest of the loop).
+before, are scored with the vectors and the network there are; then the vectors follow the batch, and the network goes
+on with the other labelled nodes that it touches and with old ones drawn at random (`stream.base` has the rest).
 The network, dropout and Adam are those of Talati et al., IISWC 2021; how labels are held out is ours.
 """
 
