@@ -12,7 +12,7 @@ divided by the share that is kept. Gradients of these gradients are left to torc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,22 +28,17 @@ from gossamer.nn.linear import Linear
 _PLAIN = (Linear, nn.Linear)
 
 
-def chains(x: Any, layers: Sequence[nn.Module]) -> bool:
+def chains(x: Any, layers: Iterable[nn.Module]) -> bool:
     """Whether `chain` can stand for calling the layers one by one: nothing but their arithmetic would be missed."""
     if not (torch.is_grad_enabled() and native.available() and untraced(x)) or x.dim() != 2 or not _plain(x):
         return False
-    if nn.modules.module._has_any_global_hook() or x.shape[1] != getattr(layers[0], "in_features", None):
+    first = next(iter(layers), None)
+    if not isinstance(first, nn.Linear) or x.shape[1] != first.in_features:
         return False
-    return all(
-        type(layer) in _PLAIN
-        and not _hooked(layer)
-        and _plain(layer.weight)
-        and (layer.bias is None or _plain(layer.bias))
-        for layer in layers
-    )
+    return not _watched() and all(map(_is_plain_layer, layers))
 
 
-def chain(x: Tensor, layers: Sequence[nn.Module], *, drop: float = 0.0) -> Tensor:
+def chain(x: Any, layers: Iterable[nn.Module], *, drop: float = 0.0) -> Tensor:
     """Returns what layers make of x, with ReLU between them, where `chains` says that they can be called so.
 
     Args:
@@ -59,7 +54,7 @@ def chain(x: Tensor, layers: Sequence[nn.Module], *, drop: float = 0.0) -> Tenso
     return out
 
 
-def chain_logistic(x: Tensor, y: Tensor, layers: Sequence[nn.Module]) -> Tensor:
+def chain_logistic(x: Tensor, y: Tensor, layers: Iterable[nn.Module]) -> Tensor:
     """Returns the mean logistic loss of the scores that `chain` makes, one a row, in one pass over the rows.
 
     Args:
@@ -117,7 +112,8 @@ class _Chain(torch.autograd.Function):
             out = _plain_chain(x, parameters, hidden, ctx.kept)
             x_grad, *others = _gradients(out, [x, *parameters], [wanted[0], *wanted[2:]], gradients[0])
             return x_grad, None, *others
-        flow, found = gradients[0].contiguous(), [None] * (2 * layers)
+        flow = gradients[0].contiguous()
+        found: list[Tensor | None] = [None] * (2 * layers)
         for place in reversed(range(layers)):
             weight, below = parameters[2 * place], hidden[place - 1] if place else x
             if wanted[2 + 2 * place]:
@@ -155,5 +151,14 @@ def _plain(x: Tensor) -> bool:
     return x.dtype is torch.float32 and x.is_cpu
 
 
-def _hooked(layer: nn.Module) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+def _watched() -> bool:
+    return bool(nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]
+
+
+def _is_plain_layer(layer: nn.Module) -> bool:
+    """Whether a layer is linear and nothing else: no hook, no parametrisation, float32 on the CPU."""
+    if not isinstance(layer, nn.Linear) or type(layer) not in _PLAIN:
+        return False
+    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+        return False
+    return _plain(layer.weight) and (layer.bias is None or _plain(layer.bias))

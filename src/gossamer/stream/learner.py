@@ -55,9 +55,8 @@ class LinkLearner(Learner):
     def _train(self, positive: Array, epochs: int) -> None:
         """Goes on with the network, (2, P) events against fresh pairs, by plain gradient descent."""
         random = self._random(TRAIN)
-        layers = list(self.network.linears)
-        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-        parameters = [part.detach() for layer in zip(weights, biases, strict=True) for part in layer]
+        parameters = [part.detach() for part in self.network.parameters()]  # of each layer its weight, then its bias
+        weights, biases = parameters[::2], parameters[1::2]
         for _ in range(epochs):
             with self._timed("negatives"):
                 others = self.known.draw_others(positive[0], self._nodes, random)

@@ -91,7 +91,7 @@ class NodeLearner(Learner):
                     output = self.network(torch.from_numpy(self._vectors[some]))
                     loss = F.cross_entropy(output, torch.from_numpy(self._labels[some]))
                     self._optimizer.zero_grad()
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                     self._optimizer.step()
 
     def _start_anew(self) -> None:

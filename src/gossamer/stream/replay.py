@@ -95,15 +95,15 @@ def replay(
     source, target = number[events.source], number[events.target]
     moment = events.time.double()
     learner = _learner(settings, labels, number, seed)
-    settings = learner.following
+    following = learner.following
     file = None if out is None else Path(out) / CHECKPOINT
     scores: list[Score] = []
-    mark = _mark(events, labels, settings, seed) if file is not None else ""
+    mark = _mark(events, labels, following, seed) if file is not None else ""
     if file is not None and file.is_file():
         scores = _resume(file, mark, learner, (source, target, moment))
     saved = learner.events
-    for begin in range(learner.events, len(source), settings.batch):
-        some = slice(begin, begin + settings.batch)
+    for begin in range(learner.events, len(source), following.batch):
+        some = slice(begin, begin + following.batch)
         scores.append(learner.update(source[some], target[some], moment[some]))
         if said is not None:
             said(learner.events)
