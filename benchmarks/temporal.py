@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def report(rows: list[dict[str, Any]]) -> None:
-    """Prints, for each task and arm, the mean quality in points, paired differences, and the share of the arithmetic."""
+    """Prints mean quality in points, paired differences, and the share of the arithmetic, for each task and arm."""
     for name in dict.fromkeys(row["data"] for row in rows):
         mine = [row for row in rows if row["data"] == name]
         metric = "auroc" if mine[0]["kind"] == "link" else "accuracy"

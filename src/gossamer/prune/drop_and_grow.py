@@ -159,7 +159,7 @@ class SparseTraining(Compression):
         self._tried = dict(self._masks.keep)
 
     def _rescale(self) -> None:
-        """Gives each layer's output the variance that it would have with all weights, which else falls layer by layer."""
+        """Gives each layer's output the variance it would have with all weights, which else falls layer by layer."""
         with torch.no_grad():
             for weight in self._masks.weights:
                 density = float(self._masks.keep[weight.name].float().mean())
