@@ -37,12 +37,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--nodes", type=int, default=30_000)
     parser.add_argument("--batch", type=int, default=10_000, help="of the generated stream")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     stream = Events.of(datasets.read(options.data))  # type: ignore[arg-type]
-    settings = Online(batch=-(-len(stream) // options.batches), epochs=5)
-    warm, anew = replay(stream, settings), replay(stream, settings.replace(warm=False))
+    settings = Online(batch=-(-len(stream) // options.batches), epochs=10)  # chosen on another seed
+    warm, anew = (replay(stream, settings.replace(warm=warm), seed=options.seed) for warm in (True, False))
     took = {"warm": sum(warm.seconds.values()), "anew": sum(anew.seconds.values())}
     found: dict[str, Any] = {"data": options.data, "batches": options.batches, "threads": options.threads}
     found["against_anew"] = {
