@@ -6,8 +6,8 @@ less of train-and-prune's training arithmetic. Nodes (the sets with labels, and 
 size of the literature's brain; 96 %): better than train-and-prune at a seventh or less. Splits are free of leaks, all
 arms of a seed start from the same weights, differences are paired.
 
-Train-and-prune is `slr`, as in the paper. `one-shot` removes the smallest weights after three quarters of the epochs. It
-is no opponent on the small sets of nodes: what is left for retraining there is some fifty steps at the low end of a
+Train-and-prune is `slr`, as in the paper. `one-shot` removes the smallest weights after three quarters of the epochs.
+It is no opponent on the small sets of nodes: what is left for retraining there is some fifty steps at the low end of a
 cosine schedule, in which it does not recover from the cut, so that a lead over it says nothing of sparse training.
 
     GOSSAMER_DATA=... python -m benchmarks.temporal --seeds 5 --out temporal.jsonl
