@@ -9,6 +9,8 @@ arms of a seed start from the same weights, differences are paired.
 Train-and-prune is `slr`, as in the paper. `one-shot` removes the smallest weights after three quarters of the epochs.
 It is no opponent on the small sets of nodes: what is left for retraining there is some fifty steps at the low end of a
 cosine schedule, in which it does not recover from the cut, so that a lead over it says nothing of sparse training.
+The rescaled arms begin with weights of the variance that a dense layer has; that was chosen on the validation split of
+a seed outside these, for sparse training only: `slr` runs with its defaults.
 
     GOSSAMER_DATA=... python -m benchmarks.temporal --seeds 5 --out temporal.jsonl
 
@@ -47,6 +49,8 @@ def arms(kind: str, sparsity: float, every: int) -> dict[str, Method]:
         "slr": method("slr", sparsity=sparsity),
         "rigl": method("rigl", every=every, sparsity=sparsity),
         "set": method("set", every=every, sparsity=sparsity),
+        "rigl-rescaled": method("rigl", every=every, sparsity=sparsity, rescale=True),
+        "set-rescaled": method("set", every=every, sparsity=sparsity, rescale=True),
     }
 
 
