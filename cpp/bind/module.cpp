@@ -27,6 +27,7 @@ extern const Kernels table;
 namespace baseline {
 extern const Kernels table;
 }
+void bind_flows(nb::module_&);
 void bind_low_bits(nb::module_&);
 }  // namespace gossamer
 
@@ -107,7 +108,7 @@ const char* gossamer::bind::instruction_set() { return chosen->name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 8;
+  m.attr("interface") = 9;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);
@@ -119,6 +120,7 @@ NB_MODULE(_native, m) {
   m.def("aggregate", &aggregate, unlocked);
   m.def("edge_dot", &edge_dot, unlocked);
   bind_engine(m);
+  bind_flows(m);
   bind_low_bits(m);
   bind_neighbours(m);
   bind_sampling(m);

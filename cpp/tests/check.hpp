@@ -129,5 +129,6 @@ void test_neighbours();
 void test_low_bits();
 void test_sampling();
 void test_skipgram();
+void test_flows();
 
 }  // namespace gossamer::tests

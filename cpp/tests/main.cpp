@@ -8,6 +8,7 @@ int main() {
   test_low_bits();
   test_sampling();
   test_skipgram();
+  test_flows();
   if (failures == 0) std::puts("all kernels agree with their definitions");
   return failures == 0 ? 0 : 1;
 }

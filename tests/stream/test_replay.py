@@ -16,7 +16,7 @@ from gossamer import cli
 from gossamer.errors import DataError, FileError, SettingError
 from gossamer.graph import talk_events
 from gossamer.stream import LinkLearner, Online, replay
-from gossamer.stream.replay import CHECKPOINT, RESULT, in_order_of_arrival
+from gossamer.stream.replay import CHECKPOINT, RESULT, order_of_arrival
 from gossamer.tasks import WalkVectors
 from gossamer.tasks.temporal import Events
 
@@ -26,6 +26,11 @@ SETTINGS = Online(batch=150, walks=WalkVectors(per_node=3, dimensions=4), hidden
 @pytest.fixture(scope="module")
 def events() -> Events:
     return Events.of(talk_events(120, 2000, seed=5))
+
+
+def in_order_of_arrival(events):
+    number = order_of_arrival(events)
+    return number[events.source], number[events.target]
 
 
 def scores(result):

@@ -27,6 +27,7 @@ FAMILIES: dict[str, str] = {  # name: what it times; the cases are in gossamer.b
     "sampling": "neighbour sampling",
     "walks": "random walks, in time and not",
     "skip-gram": "node vectors from walks",
+    "flows": "small dense products in four dataflows, and a step of a network on node vectors",
 }
 
 

@@ -1,11 +1,11 @@
-"""`gossamer stream`: links learned online, each event scored before it is learned from."""
+"""`gossamer stream`: links, or classes of nodes, learned online, each batch scored before it is learned from."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gossamer.commands.command import MaybeColumns, MaybeWhole, Whole
 from gossamer.errors import DataError, SettingError
@@ -28,6 +28,7 @@ class Stream:
     """
 
     data: str  # a data set by name (`gossamer datasets` lists them), or path/to/events.csv
+    task: Literal["temporal-link", "temporal-node"] = "temporal-link"  # what is learned
     out: Path  # folder of the results and checkpoints
     batch: Whole = 1000  # events that are scored, then learned from, together
     walks: str = ""  # changes of walks and vectors, such as 'per_node=5,steps=6,dimensions=16,both_ways=true'
@@ -44,31 +45,41 @@ class Stream:
         from gossamer.commands import inputs
         from gossamer.graph import EdgeList, Graph
         from gossamer.naming import parse_settings
-        from gossamer.stream import Online, replay
-        from gossamer.tasks import WalkVectors, datasets
+        from gossamer.stream import Online, OnlineNodes, replay
+        from gossamer.tasks import datasets
         from gossamer.tasks.temporal import Events
 
         for name, value in (("--checkpoint", self.checkpoint), ("--limit", 1 if self.limit is None else self.limit)):
             if value < 1:
                 raise SettingError(f"{name} is {value}; expected at least 1")
         inputs.use_threads(self.threads)
-        walks = WalkVectors().replace(**parse_settings(self.walks, of="--walks"))
-        settings = Online(batch=self.batch, walks=walks).replace(**parse_settings(self.network, of="--network"))
+        start = Online() if self.task == "temporal-link" else OnlineNodes()
+        walks = start.walks.replace(**parse_settings(self.walks, of="--walks"))
+        settings = start.replace(**parse_settings(self.network, of="--network")).replace(batch=self.batch, walks=walks)
         begin = time.perf_counter()
         raw = datasets.read(self.data, columns=self.columns, string_ids=self.string_ids or None)
         if not isinstance(raw, EdgeList | Graph):
             raise DataError(f"{self.data} holds no edges; expected time-stamped ones")
-        events = Events.of(raw)[: self.limit]
+        events, labels = Events.of(raw)[: self.limit], None
+        if self.task == "temporal-node":
+            labels = raw.y if isinstance(raw, Graph) else None
+            if labels is None:
+                raise DataError(
+                    f"{self.data}: the nodes have no labels; --task temporal-node needs a set that has them"
+                )
         reading = time.perf_counter() - begin
-        result = replay(events, settings, out=self.out, checkpoint_events=self.checkpoint, seed=self.seed)
+        result = replay(
+            events, settings, labels=labels, out=self.out, checkpoint_events=self.checkpoint, seed=self.seed
+        )
         took = sum(result.seconds.values())
         rate = result.events / max(took, 1e-9)
-        console.print(
-            f"{result.events:,} events, {rate:,.0f} a second: accuracy {result.accuracy:.4f}, area under the ROC "
-            f"curve {result.auroc:.4f}, each event before it was learned from",
-            markup=False,
-            highlight=False,
+        found = (
+            f"accuracy {result.accuracy:.4f}, area under the ROC curve {result.auroc:.4f}, each event before it was "
+            "learned from"
+            if labels is None
+            else f"accuracy {result.accuracy:.4f} of {result.pairs:,} scores of nodes whose labels were never learned"
         )
+        console.print(f"{result.events:,} events, {rate:,.0f} a second: {found}", markup=False, highlight=False)
         shares = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result.seconds.items())
         console.print(f"Stages: read {reading:.2f} s, {shares}", markup=False, highlight=False)
         return result.to_json()

@@ -66,11 +66,16 @@ def unwatched(x: Tensor, values: Tensor, bias: Tensor | None) -> bool:
 
     Then the kernel may be called without the operator that stands for it, which takes longer than a small product.
     """
-    if torch.compiler.is_compiling() or type(x) is not Tensor or not x.is_cpu or is_in_torch_dispatch_mode():
-        return False
     if torch.is_grad_enabled() and (
         x.requires_grad or values.requires_grad or (bias is not None and bias.requires_grad)
     ):
+        return False
+    return untraced(x)
+
+
+def untraced(x: Any) -> bool:
+    """Whether `x` is a plain tensor on the CPU, and nothing follows what is done with it but perhaps gradients."""
+    if torch.compiler.is_compiling() or type(x) is not Tensor or not x.is_cpu or is_in_torch_dispatch_mode():
         return False
     return torch._C._functorch.peek_interpreter_stack() is None and not torch._C._get_tracing_state()
 

@@ -58,6 +58,11 @@ def dropout(x: Tensor | CSR, p: float, training: bool = True) -> Tensor | CSR:
     return dropped
 
 
+def kept_share(p: float) -> float:
+    """Returns the share of elements that `dropout` keeps, by which it divides them."""
+    return 1.0 - round(p * _LEVELS) / _LEVELS
+
+
 def dropping(p: float, training: bool) -> dict[str, Any]:
     """Returns what tells an attention kernel which weights to drop: a probability, and a seed drawn from torch's.
 

@@ -58,6 +58,7 @@ class DropAndGrow(Method):
     until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL: 0.75; 0 = none moves
     allocation: Allocation = field(default_factory=ErdosRenyiKernel)
     granularity: Granularity = field(default_factory=SingleWeights)
+    rescale: bool = False  # whether the first weights are divided by the root of their layer's density
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
     dense_outputs: bool = False  # whether the layer that a prediction calls last is left dense too
@@ -184,6 +185,8 @@ class SparseTraining(Compression):
         if method.redraw:
             self._redraw()
         self._masks.apply_to_weights()
+        if method.rescale:
+            self._rescale()
         self._budgets = self._masks.nonzeros()
         self._tried = dict(self._masks.keep)
         self._labels: dict[str, Labels] = {}
@@ -191,6 +194,14 @@ class SparseTraining(Compression):
             self._labels = method.initial.labels(model, weights)
         watched = method.grow.watched or (Statistics() if method.drop.needs_correlation else None)
         self._activity = Coactivity(model, weights, watched) if watched and self._moves.final else None
+
+    def _rescale(self) -> None:
+        """Gives each layer's output the variance it would have with all weights, which else falls layer by layer."""
+        with torch.no_grad():
+            for weight in self._masks.weights:
+                density = float(self._masks.keep[weight.name].float().mean())
+                if density > 0.0:
+                    weight.weight.mul_(density**-0.5)
 
     @property
     def masks(self) -> dict[str, Tensor]:

@@ -17,10 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gossamer.errors import DataError, FileError
+from gossamer.errors import DataError, FileError, SettingError
 from gossamer.files import write_json
-from gossamer.stream.learner import LinkLearner, Score
-from gossamer.stream.settings import Online
+from gossamer.stream.base import Learner, Score
+from gossamer.stream.learner import LinkLearner
+from gossamer.stream.nodes import NodeLearner
+from gossamer.stream.settings import Following, Online, OnlineNodes
 from gossamer.tasks.temporal import Events
 from gossamer.train.checkpoint import load_state, save_state
 
@@ -32,15 +34,15 @@ class StreamResult:
     """What a stream's events were worth before they were learned from."""
 
     events: int
-    pairs: int  # events, and about as many drawn pairs without one
+    pairs: int  # events, and about as many drawn pairs without one; or nodes
     correct: int  # of the pairs
     scores: tuple[Score, ...]  # batch by batch
     seconds: dict[str, float]  # by stage, over all sittings
 
     @property
     def accuracy(self) -> float:
-        """The share of pairs that were told right, each before it was learned from."""
-        return self.correct / self.pairs
+        """The share of pairs that were told right, each before it was learned from; nan where there was none."""
+        return self.correct / self.pairs if self.pairs else math.nan
 
     @property
     def auroc(self) -> float:
@@ -50,12 +52,12 @@ class StreamResult:
 
     def to_json(self) -> dict[str, Any]:
         """Returns a JSON object: totals, seconds by stage, and the batches."""
-        area = self.auroc
+        area, accuracy = self.auroc, self.accuracy
         return {
             "events": self.events,
             "pairs": self.pairs,
             "correct": self.correct,
-            "accuracy": self.accuracy,
+            "accuracy": None if math.isnan(accuracy) else accuracy,
             "auroc": None if math.isnan(area) else area,
             "seconds": self.seconds,
             "batches": [{**asdict(one), "auroc": None if math.isnan(one.auroc) else one.auroc} for one in self.scores],
@@ -64,8 +66,9 @@ class StreamResult:
 
 def replay(
     events: Events,
-    settings: Online | None = None,
+    settings: Online | OnlineNodes | None = None,
     *,
+    labels: Tensor | None = None,
     out: str | Path | None = None,
     checkpoint_events: int = 100_000,
     seed: int = 0,
@@ -76,6 +79,7 @@ def replay(
     Args:
         events: The stream; nodes are numbered anew, in the order of their first event.
         settings: How it is learned.
+        labels: (nodes,) classes from 0, -1 where unknown: then these are learned, with `OnlineNodes`, and not links.
         out: A folder for checkpoints and the result; a run that was stopped there goes on. None keeps nothing.
         checkpoint_events: Events between two checkpoints, to the next whole batch.
         seed: Of all that is random.
@@ -85,20 +89,21 @@ def replay(
         DataError: There are no events.
         FileError: The folder holds the checkpoint of another stream, or of other settings, or a damaged one.
     """
-    settings = settings or Online()
     if not len(events):
         raise DataError("the stream has no events; expected at least one")
-    source, target = in_order_of_arrival(events)
+    number = order_of_arrival(events)
+    source, target = number[events.source], number[events.target]
     moment = events.time.double()
-    learner = LinkLearner(settings, seed=seed)
+    learner = _learner(settings, labels, number, seed)
+    following = learner.following
     file = None if out is None else Path(out) / CHECKPOINT
     scores: list[Score] = []
-    mark = _mark(events, settings, seed) if file is not None else ""
+    mark = _mark(events, labels, following, seed) if file is not None else ""
     if file is not None and file.is_file():
         scores = _resume(file, mark, learner, (source, target, moment))
     saved = learner.events
-    for begin in range(learner.events, len(source), settings.batch):
-        some = slice(begin, begin + settings.batch)
+    for begin in range(learner.events, len(source), following.batch):
+        some = slice(begin, begin + following.batch)
         scores.append(learner.update(source[some], target[some], moment[some]))
         if said is not None:
             said(learner.events)
@@ -119,30 +124,46 @@ def replay(
     return result
 
 
-def in_order_of_arrival(events: Events) -> tuple[Tensor, Tensor]:
-    """Returns sources and targets with nodes numbered in the order of their first event, sources before targets."""
+def _learner(settings: Following | None, labels: Tensor | None, number: Tensor, seed: int) -> Learner:
+    if labels is None:
+        if isinstance(settings, OnlineNodes):
+            raise SettingError(
+                "settings are OnlineNodes and there are no labels; give labels, or settings that are Online"
+            )
+        assert settings is None or isinstance(settings, Online)
+        return LinkLearner(settings, seed=seed)
+    if isinstance(settings, Online):
+        raise SettingError("settings are Online and there are labels; expected OnlineNodes")
+    assert settings is None or isinstance(settings, OnlineNodes)
+    arriving = torch.empty_like(labels, dtype=torch.int64)
+    arriving[number] = labels.long()
+    return NodeLearner(arriving, settings, seed=seed)
+
+
+def order_of_arrival(events: Events) -> Tensor:
+    """Returns each node's number, (nodes,), in the order of first events, a source before its target."""
     ends = torch.stack([events.source, events.target], dim=1).flatten()
     first = torch.full((events.nodes,), len(ends))
     first.scatter_reduce_(0, ends, torch.arange(len(ends)), reduce="amin")
     number = torch.empty(events.nodes, dtype=torch.int64)
     number[torch.argsort(first)] = torch.arange(events.nodes)
-    return number[events.source], number[events.target]
+    return number
 
 
-def _mark(events: Events, settings: Online, seed: int) -> str:
+def _mark(events: Events, labels: Tensor | None, settings: Following, seed: int) -> str:
     """Returns what tells this stream, learned this way, from others."""
     digest = hashlib.sha256(repr((settings.to_json(), seed, torch.get_num_threads())).encode())
-    for part in (events.source, events.target, events.time):
+    for part in (events.source, events.target, events.time, *([] if labels is None else [labels])):
         digest.update(part.contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def _save(file: Path, mark: str, learner: LinkLearner, scores: list[Score]) -> None:
+def _save(file: Path, mark: str, learner: Learner, scores: list[Score]) -> None:
     rows = [[score.events, score.pairs, score.correct, score.auroc] for score in scores]
     save_state(file, {"mark": mark, "scores": torch.tensor(rows, dtype=torch.float64), "learner": learner.state()})
 
 
-def _resume(file: Path, mark: str, learner: LinkLearner, stream: tuple[Tensor, Tensor, Tensor]) -> list[Score]:
+def _resume(file: Path, mark: str, learner: Learner, stream: tuple[Tensor, Tensor, Tensor]) -> list[Score]:
     state = load_state(file)
     if state.get("mark") != mark:
         raise FileError(f"{file}: is of another stream, or of other settings; give another folder, or delete it")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gossamer.errors import DataError
 from gossamer.graph import EdgeList, Graph, NegativeSampler
 from gossamer.kernels.random import stream_key
+from gossamer.models.graph import FNN
 from gossamer.tasks import checks, metrics
 from gossamer.tasks.seeding import generator
 from gossamer.tasks.task import Split
@@ -79,6 +80,8 @@ class TemporalLink(OnVectors):
 
     def loss(self, model: nn.Module, batch: Rows) -> Tensor:
         """Returns the mean binary cross entropy over the pairs of a batch."""
+        if isinstance(model, FNN) and model.linears[-1].out_features == 1:
+            return model.logistic_loss(batch.x, batch.y)
         return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:

@@ -123,8 +123,7 @@ class OnVectors(Task):
             order, size = torch.randperm(len(y), generator=generator(seed, epoch, 1)), self.batch_size
             nodes, y = nodes[order], y[order]
         for some, truth in zip(torch.split(nodes, size), torch.split(y, size), strict=True):
-            x = self.vectors[some.to(self._device)].flatten(1)
-            yield Rows(x, truth.to(self._device))
+            yield Rows(self._inputs(some), truth.to(self._device))
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns the metrics over a split, the headline first.
@@ -142,7 +141,7 @@ class OnVectors(Task):
     def example(self) -> tuple[Any, ...]:
         """Returns (x,): a batch of the first rows of the test."""
         nodes, _ = self._rows("test", 0, 0)
-        return (self.vectors[nodes[: self.batch_size].to(self._device)].flatten(1),)
+        return (self._inputs(nodes[: self.batch_size]),)
 
     def examples_per_step(self) -> float:
         """Returns how many examples the rows of an average training step make."""
@@ -161,6 +160,10 @@ class OnVectors(Task):
         moved = copy.copy(self)
         moved.vectors, moved._device = self.vectors.to(device), torch.device(device)
         return moved
+
+    def _inputs(self, nodes: Tensor) -> Tensor:
+        """Returns the vectors of each row's nodes side by side, (R, k · D)."""
+        return self.vectors.index_select(0, nodes.flatten().to(self._device)).view(len(nodes), -1)
 
     def _predict(self, model: nn.Module, x: Tensor) -> Tensor:
         return checks.check_output(
