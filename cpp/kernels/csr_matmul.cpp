@@ -203,10 +203,10 @@ bool multiply_few(const Product& p, bool by_example, std::int64_t from, std::int
 template <int N, class Index, class Value, class Data>
 bool run_few(const Product& p, bool by_example, float* scratch) {
   const float* numbers = scratch;
-  const FlushSubnormals flush;
   if constexpr (N == 1 && sizeof(Data) == sizeof(float)) {
     numbers = static_cast<const float*>(p.x);
   } else {
+    const FlushSubnormals flush;
     lay_out<Data>(p, by_example, 0, N, N, 0, p.pattern.columns, scratch);
   }
   const auto some = [&](std::int64_t row) {
@@ -214,12 +214,13 @@ bool run_few(const Product& p, bool by_example, float* scratch) {
   };
   int bad = 0;
   if (p.threads == 1 || p.pattern.entries * N <= 65536) {  // too short to wait for other threads
+    const FlushSubnormals flush;
     for (std::int64_t row = 0; row < p.outputs; row += kFewRows) bad |= !some(row);
     return bad == 0;
   }
-#pragma omp parallel num_threads(p.threads) reduction(| : bad)
+#pragma omp parallel num_threads(p.threads) reduction(| : bad)  // threads made here take over this one's mode
   {
-    const FlushSubnormals inner;
+    const FlushSubnormals flush;
 #pragma omp for schedule(static)
     for (std::int64_t row = 0; row < p.outputs; row += kFewRows) bad |= !some(row);
   }
