@@ -75,7 +75,11 @@ struct Outputs {
                             std::int64_t width, Sum sum) const {
     auto* out = static_cast<Data*>(p.out);
     if constexpr (sizeof(Data) == sizeof(float)) {
-      if (by_example && rows == R && width == count) return sum(out + first * p.outputs + row, p.outputs);
+      if (by_example && rows == R && width == count) {
+        float* to = out + first * p.outputs + row;
+        for (std::int64_t i = 0; i < count; ++i) __builtin_prefetch(to + i * p.outputs, 1);
+        return sum(to, p.outputs);
+      }
     }
     alignas(64) float sums[kExamples<R> * R];
     sum(sums, std::int64_t{R});
@@ -144,9 +148,12 @@ bool run_panels(const Product& p, bool by_example, float* panels) {
           lay_out<Data>(p, by_example, b, count, padded<R>(count), c, smaller(c + kColumns, columns),
                         panels + (b - start) * columns);
         }
+      const std::int64_t next = smaller(stop + group, p.batch);
 #pragma omp for schedule(dynamic, 1)
-      for (std::int64_t block = 0; block < p.pattern.rows; ++block)
+      for (std::int64_t block = 0; block < p.pattern.rows; ++block) {
+        if (by_example) fetch_share<Data>(p.x, columns, stop, next, block, p.pattern.rows);
         bad |= !multiply<R, Index, Value, Data>(p, by_example, block, start, stop, panels);
+      }
     }
   }
   return bad == 0;

@@ -1,12 +1,14 @@
 // Sparse (CSR) times dense, for an input that fits in cache: the weights of a layer times a batch.
 //
-// A tile of the batch is laid out as a panel, (columns, tile). Its columns are cut into slices that stay in the
-// first-level cache while all rows of the matrix walk over them, each row from where it stopped in the slice before;
-// without that, every weight would fetch its line of the panel from the second level, which is half as fast as the
+// One example is read where it lies, two lie side by side, and each row is summed at once.
+//
+// Of more examples, a tile at a time is laid out as a panel, (columns, tile). Its columns are cut into slices that stay
+// in the first-level cache while all rows of the matrix walk over them, each row from where it stopped in the slice
+// before; without that, every weight would fetch its line of the panel from the second level, which is half as fast as the
 // products. The sums of one row and tile stay in registers within a slice. By example, the panel is the transpose of
 // the tile, made on the way in, and results are turned back on the way out.
+#include "few_examples.hpp"
 #include "sparse_layer.hpp"
-#include "row_sums.hpp"
 #include "tiles.hpp"
 
 namespace gossamer::GOSSAMER_ISA {
@@ -19,6 +21,8 @@ constexpr std::int64_t kTile = kVectors * kLanes;
 constexpr std::int64_t kSliceBytes = 40 * 1024;  // of a panel
 constexpr std::int64_t kFewest = 16;             // entries of a row in a slice, on average
 constexpr std::int64_t kAhead = 4;               // rows between a fetch of entries and their use
+constexpr std::int64_t kFew = 2;                 // examples that need no tiles
+constexpr std::int64_t kFewRows = 16;            // that such are multiplied with at a time
 
 // Rows [from, to) on one slice of a panel, whose columns are below `bound`.
 struct Part {
@@ -165,8 +169,68 @@ void multiply(const Product& p, bool by_example, std::int64_t from, std::int64_t
                smaller(kTurned, count - b));
 }
 
+// Multiplies rows [from, to), at most kFewRows, with `numbers` (columns, N); false where an index is out of range.
+template <int N, class Index, class Value, class Data>
+bool multiply_few(const Product& p, bool by_example, std::int64_t from, std::int64_t to, const float* numbers) {
+  const auto* indices = static_cast<const Index*>(p.pattern.indices);
+  const auto* values = static_cast<const Value*>(p.values);
+  const std::int64_t* indptr = p.pattern.indptr;
+  if (!all_inside(indices + indptr[from], indptr[to] - indptr[from], p.pattern.columns)) return false;
+  const auto place = [&](std::int64_t e)
+                         GOSSAMER_LAMBDA { return numbers + static_cast<std::int64_t>(indices[e]) * N; };
+  alignas(64) float sums[kFewRows * N], bias[kFewRows] = {};
+  if (p.bias != nullptr) widen_line(bias, static_cast<const Data*>(p.bias) + from, to - from);
+  const float least = p.relu ? 0.0f : -__builtin_inff();
+  for (std::int64_t row = from; row < to; ++row) {
+    float* sum = sums + (row - from) * N;
+    few_sums(std::integral_constant<int, N>{}, values, indptr[row], indptr[row + 1], place, sum);
+    GOSSAMER_UNROLL
+    for (int i = 0; i < N; ++i) {
+      const float total = sum[i] + bias[row - from];
+      sum[i] = total < least ? least : total;
+    }
+  }
+  auto* out = static_cast<Data*>(p.out);
+  if (by_example) {
+    turn_out(out + from, p.outputs, sums, N, to - from, p.batch);
+  } else {
+    narrow_line(out + from * N, sums, (to - from) * N);
+  }
+  return true;
+}
+
+// N examples, where N is the batch.
+template <int N, class Index, class Value, class Data>
+bool run_few(const Product& p, bool by_example, float* scratch) {
+  const float* numbers = scratch;
+  if constexpr (N == 1 && sizeof(Data) == sizeof(float)) {
+    numbers = static_cast<const float*>(p.x);
+  } else {
+    const FlushSubnormals flush;
+    lay_out<Data>(p, by_example, 0, N, N, 0, p.pattern.columns, scratch);
+  }
+  const auto some = [&](std::int64_t row) {
+    return multiply_few<N, Index, Value, Data>(p, by_example, row, smaller(row + kFewRows, p.outputs), numbers);
+  };
+  int bad = 0;
+  if (p.threads == 1 || p.pattern.entries * N <= 65536) {  // too short to wait for other threads
+    const FlushSubnormals flush;
+    for (std::int64_t row = 0; row < p.outputs; row += kFewRows) bad |= !some(row);
+    return bad == 0;
+  }
+#pragma omp parallel num_threads(p.threads) reduction(| : bad)  // threads made here take over this one's mode
+  {
+    const FlushSubnormals flush;
+#pragma omp for schedule(static)
+    for (std::int64_t row = 0; row < p.outputs; row += kFewRows) bad |= !some(row);
+  }
+  return bad == 0;
+}
+
 template <class Index, class Value, class Data>
 bool run(const Product& p, bool by_example, float* scratch) {
+  if (p.batch == 1) return run_few<1, Index, Value, Data>(p, by_example, scratch);
+  if (p.batch == kFew) return run_few<kFew, Index, Value, Data>(p, by_example, scratch);
   const std::int64_t columns = p.pattern.columns, widest = panel_width(p.batch);
   if (!all_inside(static_cast<const Index*>(p.pattern.indices), p.pattern.entries, columns)) return false;
   float* panel = scratch;
@@ -203,6 +267,7 @@ bool run_any(const Product& p, bool by_example, float* scratch) {
 }  // namespace
 
 std::size_t csr_scratch(const Product& p, bool) {
+  if (p.batch <= kFew) return static_cast<std::size_t>(p.pattern.columns * p.batch);
   return static_cast<std::size_t>((p.pattern.columns + p.outputs) * panel_width(p.batch) + 2 * p.outputs);
 }
 

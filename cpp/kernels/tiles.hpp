@@ -56,6 +56,17 @@ inline void narrow_line(BFloat16* to, const float* from, std::int64_t count) {
   for (; i < count; ++i) narrow<1>(to + i, from[i]);
 }
 
+// Asks for share `i` of `shares` of the examples [from, to) of a layer's input, one row an example, to come as near as
+// the second-level cache: while the products of the examples before are computed, memory has nothing else to do.
+template <class Data>
+GOSSAMER_INLINE void fetch_share(const void* x, std::int64_t columns, std::int64_t from, std::int64_t to, std::int64_t i,
+                                 std::int64_t shares) {
+  const auto* begin = reinterpret_cast<const char*>(static_cast<const Data*>(x) + from * columns);
+  const std::int64_t lines = ceil_div((to - from) * columns * static_cast<std::int64_t>(sizeof(Data)), 64);
+  for (std::int64_t line = lines * i / shares; line < lines * (i + 1) / shares; ++line)
+    __builtin_prefetch(begin + line * 64, 0, 2);
+}
+
 // to[c, r] = from[r, c] for `rows` x `columns` numbers, at most kTileRows rows.
 inline void turn_in(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride, std::int64_t rows,
                     std::int64_t columns) {

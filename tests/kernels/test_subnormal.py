@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -146,3 +148,18 @@ def test_results_that_would_be_subnormal_are_zero(name):
     if name in ("propagate", "block_matmul"):
         inputs = [x * 1e-19 for x in inputs]
     assert not has_subnormals(call(*inputs))
+
+
+FIRST_CALL = """
+import torch
+from gossamer.kernels.csr_matmul import csr_linear
+torch.set_num_threads(2)
+indptr, indices = torch.arange(0, 90_001, 300), torch.arange(300, dtype=torch.int32).repeat(300)
+csr_linear(indptr, indices, torch.ones(90_000), torch.ones({batch}, 300))
+assert bool((torch.full((1 << 20,), 1e-40) * 1.0 > 0).all())
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_threads_that_a_product_starts_keep_subnormals(batch):
+    subprocess.run([sys.executable, "-c", FIRST_CALL.format(batch=batch)], check=True)

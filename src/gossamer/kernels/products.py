@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, is_grad_enabled
+from torch._C import _get_tracing_state
+from torch._C._functorch import peek_interpreter_stack
+from torch.compiler import is_compiling
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from gossamer.errors import DataError
@@ -61,23 +64,28 @@ def by_columns(x: Tensor) -> bool:
     return x.dim() == 2 and not x.is_contiguous() and x.T.is_contiguous()
 
 
-def unwatched(x: Tensor, values: Tensor, bias: Tensor | None) -> bool:
-    """Whether nothing but its kernel needs to see a product: no gradient, tracing, mode or subclass.
+def direct(x: Tensor, values: Tensor, bias: Tensor | None) -> bool:
+    """Whether a kernel may be called for x (B, C) as it is, without the operator that stands for it.
 
-    Then the kernel may be called without the operator that stands for it, which takes longer than a small product.
+    That takes longer than a small product. It may be left out where nothing but the kernel needs to see the product (no
+    gradient, tracing, mode or subclass) and there is nothing to convert: x is a contiguous matrix on the CPU, all of
+    one dtype. Each question costs up to a tenth of a microsecond.
     """
-    if torch.is_grad_enabled() and (
-        x.requires_grad or values.requires_grad or (bias is not None and bias.requires_grad)
-    ):
+    if not x.is_contiguous() or x.dim() != 2:
+        return False
+    dtype = x.dtype
+    if values.dtype is not dtype or (bias is not None and bias.dtype is not dtype):
+        return False
+    if is_grad_enabled() and (x.requires_grad or values.requires_grad or (bias is not None and bias.requires_grad)):
         return False
     return untraced(x)
 
 
 def untraced(x: Any) -> bool:
     """Whether `x` is a plain tensor on the CPU, and nothing follows what is done with it but perhaps gradients."""
-    if torch.compiler.is_compiling() or type(x) is not Tensor or not x.is_cpu or is_in_torch_dispatch_mode():
+    if is_compiling() or type(x) is not Tensor or not x.is_cpu or is_in_torch_dispatch_mode():
         return False
-    return torch._C._functorch.peek_interpreter_stack() is None and not torch._C._get_tracing_state()
+    return peek_interpreter_stack() is None and not _get_tracing_state()
 
 
 def settle(*tensors: Any) -> tuple[Any, ...]:

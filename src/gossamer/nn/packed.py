@@ -10,7 +10,7 @@ layer loads both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from gossamer.kernels.block_matmul import block_linear, block_matmul, run_block_
 from gossamer.kernels.blocks import from_blocks
 from gossamer.kernels.checks import check_csr
 from gossamer.kernels.csr_matmul import csr_linear, csr_matmul, run_csr_product
-from gossamer.kernels.products import unwatched
+from gossamer.kernels.products import direct
 
 
 class Matrix(nn.Module, ABC):
@@ -84,23 +84,13 @@ class Matrix(nn.Module, ABC):
     def linear(self, x: Tensor, bias: Tensor | None, relu: bool = False) -> Tensor:
         """Returns relu(x · matrixᵀ + bias) for x (..., C), (..., R); without `relu` what is inside."""
         values = self._parameters.get("values")  # by attribute, modules take several times as long to find it
-        if (
-            values is not None
-            and x.dim() == 2
-            and x.dtype is values.dtype
-            and (bias is None or bias.dtype is x.dtype)
-            and x.is_contiguous()
-            and unwatched(x, values, bias)
-        ):
+        if values is not None and direct(x, values, bias):
             return self._run(x, values, bias, relu)
         return self._linear(x, bias, relu)
 
     @abstractmethod
     def matmul(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
         """Returns relu(matrix · x + bias) for x (C, B), (R, B); without `relu` what is inside."""
-
-    def _pattern(self) -> tuple[Tensor, Tensor]:
-        return cast("Tensor", self._buffers["indptr"]), cast("Tensor", self._buffers["indices"])
 
     @abstractmethod
     def _linear(self, x: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
@@ -207,7 +197,8 @@ class CSRMatrix(Matrix):
         return csr_linear(self.indptr, self.indices, self.values, x, bias, relu)
 
     def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        return run_csr_product(*self._pattern(), values, x, bias, True, relu)
+        held: Any = self._buffers
+        return run_csr_product(held["indptr"], held["indices"], values, x, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return dense.flatten()[places]
@@ -231,7 +222,8 @@ class BlockMatrix(Matrix):
         return block_linear(self.indptr, self.indices, self.values, x, self.rows, bias, relu)
 
     def _run(self, x: Tensor, values: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        return run_block_product(*self._pattern(), values, x, self.rows, bias, True, relu)
+        held: Any = self._buffers
+        return run_block_product(held["indptr"], held["indices"], values, x, self.rows, bias, True, relu)
 
     def _at(self, dense: Tensor, places: Tensor) -> Tensor:
         return self._bands(dense)[places // max(self.columns, 1), :, places % max(self.columns, 1)].contiguous()
