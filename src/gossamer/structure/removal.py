@@ -1,0 +1,160 @@
+"""Removes units from a network: parameters, buffers and optimiser state are cut, sizes kept in attributes follow.
+
+A `Removal` is what was decided, by names and numbers only, so it goes to JSON and back and can be replayed on an
+untouched instance of the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gossamer.errors import ModelError
+from gossamer.settings import Settings, bounded
+from gossamer.structure import sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut(Settings):
+    """What stays of one dimension of a parameter or buffer."""
+
+    tensor: str  # its name; of a shared one, the first
+    dim: int = bounded(ge=0)
+    size: int = bounded(ge=1)  # positions before
+    keep: str  # positions that stay, as in "0-3,7"
+
+    def positions(self) -> Tensor:
+        """Returns the positions that stay, ascending, int64."""
+        return parse_ranges(self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSize(Settings):
+    """An attribute of a module that repeats a size; `attribute` is dotted where it lies in an object or a sequence."""
+
+    module: str
+    attribute: str
+    value: int = bounded(ge=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal(Settings):
+    """Everything that changes when units are removed."""
+
+    cuts: tuple[Cut, ...]
+    sizes: tuple[NewSize, ...] = ()
+
+    def apply_(self, model: nn.Module, optimizer: Optimizer | None = None) -> nn.Module:
+        """Removes in place and returns the model.
+
+        Parameters become new ones, in all modules that share them, and in the optimiser with their state. State of
+        the shape of its parameter is cut like it; state of other shapes is dropped, and begins anew.
+
+        Raises:
+            ModelError: The model has no such tensor, or one of another size.
+        """
+        cuts: dict[str, list[Cut]] = {}
+        for cut in self.cuts:
+            cuts.setdefault(cut.tensor, []).append(cut)
+        tensors: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+        tensors |= dict(model.named_buffers(remove_duplicate=False))
+        new: dict[int, Tensor] = {}
+        for name, of_tensor in cuts.items():
+            if name not in tensors:
+                raise ModelError(f"{type(model).__name__} has no parameter or buffer {name!r} to remove units from")
+            old = tensors[name]
+            cut = _cut(name, old.detach(), of_tensor)
+            if isinstance(old, nn.Parameter):
+                cut = nn.Parameter(cut, requires_grad=old.requires_grad)
+                if old.grad is not None:
+                    cut.grad = _cut(name, old.grad, of_tensor)
+                if optimizer is not None:
+                    _cut_state(optimizer, name, old, cut, of_tensor)
+            new[id(old)] = cut
+        for module in model.modules():
+            for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+                if tensor is not None and id(tensor) in new:
+                    setattr(module, name, new[id(tensor)])
+        modules = dict(model.named_modules(remove_duplicate=False))
+        for size in self.sizes:
+            try:
+                sizes.assign(modules[size.module], _path(size.attribute), size.value)
+            except (LookupError, AttributeError, TypeError) as error:
+                raise ModelError(
+                    f"{type(model).__name__} has no attribute {size.attribute!r} in {size.module or 'itself'}: {error}"
+                ) from error
+        return model
+
+
+def _path(attribute: str) -> tuple[str | int, ...]:
+    return tuple(int(key) if key.isdigit() else key for key in attribute.split("."))
+
+
+def _cut(name: str, tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    for cut in cuts:
+        if cut.dim >= tensor.dim() or tensor.shape[cut.dim] != cut.size:
+            raise ModelError(
+                f"{name} has the shape {tuple(tensor.shape)}; expected {cut.size} positions in dimension {cut.dim}: "
+                "the network is not the one that the removal was planned for"
+            )
+        tensor = tensor.index_select(cut.dim, cut.positions().to(tensor.device))
+    return tensor.contiguous().clone()
+
+
+def _cut_state(optimizer: Optimizer, name: str, old: Tensor, new: Tensor, cuts: Sequence[Cut]) -> None:
+    """Puts the new parameter in the optimiser's groups and cuts what it remembers of the old one."""
+    for group in optimizer.param_groups:
+        group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
+    if old not in optimizer.state:
+        return
+    state = optimizer.state.pop(old)
+    kept = {}
+    for key, value in state.items():
+        if isinstance(value, Tensor) and value.shape == old.shape:
+            kept[key] = _cut(name, value, cuts)
+        elif not isinstance(value, Tensor) or value.numel() == 1:
+            kept[key] = value
+    if len(kept) == len(state):
+        optimizer.state[new] = kept
+
+
+def ranges(positions: Tensor) -> str:
+    """Writes ascending positions as ranges.
+
+    >>> ranges(torch.tensor([0, 1, 2, 5]))
+    '0-2,5'
+    """
+    found: list[list[int]] = []
+    for position in positions.tolist():
+        if found and position == found[-1][1] + 1:
+            found[-1][1] = position
+        else:
+            found.append([position, position])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+
+
+def parse_ranges(text: str) -> Tensor:
+    """Reads what `ranges` wrote.
+
+    Raises:
+        ModelError: The text is not of that form.
+    """
+    try:
+        pairs = [(int(part.split("-")[0]), int(part.split("-")[-1])) for part in text.split(",") if part]
+    except ValueError as error:
+        raise ModelError(f"{text!r} are no positions ({error}); expected ranges such as 0-3,7") from error
+    return torch.cat([torch.arange(first, last + 1) for first, last in pairs]) if pairs else torch.zeros(0).long()
+
+
+def removed_positions(cuts: Sequence[Cut]) -> Mapping[str, list[tuple[int, Tensor]]]:
+    """Returns, by tensor, the positions that do not stay in each dimension that loses any."""
+    found: dict[str, list[tuple[int, Tensor]]] = {}
+    for cut in cuts:
+        gone = torch.ones(cut.size, dtype=torch.bool)
+        gone[cut.positions()] = False
+        found.setdefault(cut.tensor, []).append((cut.dim, gone.nonzero().flatten()))
+    return found
