@@ -157,14 +157,33 @@ class Size(int):
         self.watch.used_as_number(self.expression)
         return float(int(self))
 
-    def __eq__(self, other: object) -> bool:
-        same = int(self) == other
-        if same and isinstance(other, Size):
+    def _compared(self, other: object) -> None:
+        if isinstance(other, Size) and int(self) == int(other):
             self.watch.equal(self.expression, other.expression)
-        return same
+
+    def __eq__(self, other: object) -> bool:
+        self._compared(other)
+        return int(self) == other
 
     def __ne__(self, other: object) -> bool:
-        return not self == other
+        self._compared(other)
+        return int(self) != other
+
+    def __lt__(self, other: Any) -> bool:
+        self._compared(other)
+        return int(self) < other
+
+    def __le__(self, other: Any) -> bool:
+        self._compared(other)
+        return int(self) <= other
+
+    def __gt__(self, other: Any) -> bool:
+        self._compared(other)
+        return int(self) > other
+
+    def __ge__(self, other: Any) -> bool:
+        self._compared(other)
+        return int(self) >= other
 
     def __hash__(self) -> int:
         return hash(int(self))

@@ -146,7 +146,13 @@ def index_put(call: Call) -> Axes:
     return axes
 
 
-@rule("masked_select", "nonzero", "take", "unique_consecutive", "_unique2", "unique_dim", "bincount", "histc", "one_hot")
+_WHOLE = (
+    *("masked_select", "nonzero", "take", "unique_consecutive", "_unique2", "unique_dim", "bincount", "histc", "one_hot"),
+    *("gossamer::sort_coordinates", "gossamer::transpose_csr", "multinomial", "randperm", "_sparse_coo_tensor_unsafe"),
+)
+
+
+@rule(*_WHOLE)
 def data_dependent(call: Call) -> list[Axes] | Axes | None:
     """Results whose sizes depend on data."""
     reason = f"{call.name} depends on all its positions in {call.trace.where}"

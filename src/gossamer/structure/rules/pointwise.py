@@ -55,3 +55,9 @@ def along(call: Call) -> Axes | None:
         axes[dim].freeze(f"{call.name.strip('_')} runs along it in {call.trace.where}")
     return axes
 
+
+
+@rule("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided")
+def new(call: Call) -> Axes:
+    """A tensor of given sizes, of which only the dtype is another's."""
+    return tuple(call.fresh(size) for size in call.out.shape)
