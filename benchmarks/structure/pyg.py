@@ -117,11 +117,6 @@ def cases() -> dict[str, Case]:
         "EdgeConv": (lambda i, o: conv.EdgeConv(mlp(2 * i, o)), plain, HIDDEN),
         "FeaStConv": (lambda i, o: conv.FeaStConv(i, o, heads=4), plain, HIDDEN),
         "HypergraphConv": (conv.HypergraphConv, plain, HIDDEN),
-        "HypergraphConv-attention": (
-            lambda i, o: conv.HypergraphConv(i, o, use_attention=True, heads=4, concat=o != CLASSES),
-            (*plain, None, torch.rand(NODES, 12)),
-            4 * HIDDEN,
-        ),
         "LEConv": (conv.LEConv, plain, HIDDEN),
         "PNAConv": (
             lambda i, o: conv.PNAConv(
@@ -191,12 +186,24 @@ def cases() -> dict[str, Case]:
         elif example == "mesh":
             example = (x, torch.stack([torch.arange(NODES).repeat_interleave(4), torch.randint(NODES, (4 * NODES,))]))
         found[f"pyg/{name}"] = _case(lambda layer=layer: Between(layer()), example)
+    found["pyg/HypergraphConv-attention"] = _case(_Attending, (*plain, torch.rand(NODES, WIDTH)))
     found |= _models(x, edges, attributes, kinds)
     return found
 
 
 def _case(make: Callable[[], nn.Module], example: Any) -> Case:
     return lambda: (make(), example)
+
+
+class _Attending(nn.Module):
+    """A hypergraph convolution with attention, whose edges have features, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = conv.HypergraphConv(WIDTH, 8, use_attention=True, heads=4), nn.Linear(32, CLASSES)
+
+    def forward(self, x: Tensor, edges: Tensor, features: Tensor) -> Tensor:
+        return self.out(self.layer(x, edges, hyperedge_attr=features).relu())
 
 
 class _GCN2(nn.Module):

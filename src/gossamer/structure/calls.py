@@ -70,10 +70,15 @@ class Calls(TorchFunctionMode):
         elif isinstance(result, Tensor) and name in _SIZES:
             place, keyword = _SIZES[name]
             _measure_sizes(trace, _given(args, kwargs, place, _SHAPE.get(name, keyword)), result)
-        elif _computes(func):
-            for size in tree_iter((args, kwargs)):
-                if type(size) is Size:
-                    trace.used_as_number(size.expression)
+            filled = kwargs.get("fill_value", args[place + 1] if len(args) > place + 1 else None)
+            if "full" in name and type(filled) is Size:
+                result._sizes = [filled.expression]
+        elif name in _ARITHMETIC or name in _MAKERS:
+            given = [size.expression for size in tree_iter((args, kwargs)) if type(size) is Size]
+            if name in _MAKERS and given:
+                result._sizes = given
+            for size in given if name in _ARITHMETIC else ():
+                trace.used_as_number(size)
         return result
 
 
@@ -254,10 +259,5 @@ _ARITHMETIC = frozenset(
     f"{prefix}{name}{suffix}"
     for name in ("add", "sub", "mul", "div", "true_divide", "pow", "floor_divide", "rsub", "addcmul", "addcdiv")
     for prefix, suffix in (("", ""), ("", "_"), ("__", "__"), ("__r", "__"), ("__i", "__"))
-) | {"__truediv__", "__rtruediv__", "__itruediv__", "full", "full_like", "tensor", "as_tensor", "fill_", "clamp"}
-
-
-def _computes(func: Any) -> bool:
-    """Says whether a number that is given to a function enters what it computes."""
-    return getattr(func, "__name__", "") in _ARITHMETIC
-
+) | {"__truediv__", "__rtruediv__", "__itruediv__", "fill_", "clamp"}
+_MAKERS = frozenset({"tensor", "as_tensor", "full", "full_like", "scalar_tensor"})

@@ -1,12 +1,14 @@
 """Groups: what must go together, with exact maps from a group's units to the positions of parameters and buffers.
 
 A group is a leaf of the trace. Its units may go if nothing freezes it, if something sums over it (what a unit holds is
-then used, and its absence is felt), and if a parameter lies along it. Of a product, such as heads × width, the
-outermost factor that may go is pruned and the inner ones are kept: whole heads go.
+then used, and its absence is felt), and if a parameter lies along it. Of a product, such as heads × width, one factor
+is pruned and the others are kept: the one that most weights lie along, and of equal ones the outermost, so that whole
+heads go.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -67,14 +69,14 @@ def groups(trace: Trace) -> list[Group]:
         for leaf, found in members.items()
         if leaf.size > 1 and leaf.frozen != PLACE and any(member.tensor in parameters for member in found)
     }
-    inner = _inner(members, [axis for axes in trace.tensors.values() for axis in axes])
+    held = _held(trace, members)
     result, taken = [], set()
     for leaf, found in members.items():
         name = _name(found, taken)
         taken.add(name)
         refused = leaf.frozen or ("" if leaf.consumed else "nothing sums over it in this run")
-        if not refused and leaf in inner:
-            refused = "it lies within units that go whole"
+        if not refused and leaf in held:
+            refused = "units of which it is a part, or that are parts of its, go instead"
         result.append(Group(name, leaf.size, tuple(found), refused, leaf))
     return result
 
@@ -100,23 +102,26 @@ def _name(members: list[Member], taken: set[str]) -> str:
     return name
 
 
-def _inner(members: dict[Axis, list[Member]], axes: list[Axis]) -> set[Axis]:
-    """Returns the leaves that are an inner factor of a product whose outer one may be pruned."""
-    may = {leaf for leaf in members if not leaf.frozen and leaf.consumed}
-    found: set[Axis] = set()
+def _held(trace: Trace, members: dict[Axis, list[Member]]) -> set[Axis]:
+    """Returns the leaves that are a factor of a product of which another factor is to be pruned."""
+    sizes = {name: math.prod(axis.size for axis in axes) for name, axes in trace.tensors.items()}
+    weights = {
+        leaf: sum(sizes[name] for name in {member.tensor for member in found})
+        for leaf, found in members.items()
+        if not leaf.frozen and leaf.consumed
+    }
+    held: set[Axis] = set()
 
     def visit(axis: Axis) -> None:
         root = axis.root()
         if root.kind == "product":
-            outer = False
-            for factor in factors(root):
-                leaves = [leaf for leaf in factor.leaves() if leaf in may]
-                if outer:
-                    found.update(leaves)
-                outer = outer or bool(leaves)
+            free = [[leaf for leaf in factor.leaves() if leaf in weights] for factor in factors(root)]
+            chosen = max(free, key=lambda leaves: max((weights[leaf] for leaf in leaves), default=0))
+            held.update(leaf for leaves in free if leaves is not chosen for leaf in leaves)
         for part in root.parts:
             visit(part)
 
-    for axis in axes:
-        visit(axis)
-    return found
+    for axes in trace.tensors.values():
+        for axis in axes:
+            visit(axis)
+    return held

@@ -98,6 +98,7 @@ class Trace:
             axes = tuple(Axis(size) for size in tensor.shape)
             if name is None:
                 self.freeze(axes, "it belongs to a tensor from outside the network")
+                tensor._constant = True  # type: ignore[attr-defined]
             else:
                 self.tensors[name] = axes
         tensor._axes = axes  # type: ignore[attr-defined]

@@ -47,7 +47,7 @@ def glu(call: Call) -> Axes:
     return tuple(axes)
 
 
-@rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax", "cumsum", "cumprod", "logcumsumexp", "flip", "roll")
+@rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax", "cumsum", "cumprod", "logcumsumexp", "flip", "roll", "linalg_cross", "cumsum", "cummax", "renorm")
 def along(call: Call) -> Axes | None:
     """Each position depends on all others, or on its place: none may go."""
     axes = call.axes("self")

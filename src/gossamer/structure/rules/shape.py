@@ -101,15 +101,26 @@ def slice_(call: Call) -> Axes:
     axes = list(call.axes("self"))
     dim = call["dim"] % len(axes)
     axis = axes[dim]
-    start, _, step = slice(call.get("start"), call.get("end")).indices(axis.size)[0], None, call.get("step", 1)
-    count = call.out.shape[dim]
+    start = slice(call.get("start"), call.get("end")).indices(axis.size)[0]
+    step, count = call.get("step", 1), call.out.shape[dim]
     if step != 1:
-        axis.freeze(f"every {step}th position is taken in {call.trace.where}")
-        axes[dim] = call.fresh(count, axis.frozen or f"every {step}th position is taken in {call.trace.where}")
+        reason = f"positions are taken with gaps in {call.trace.where}"
+        axis.freeze(reason)
+        axes[dim] = call.fresh(count, reason)
     else:
-        _, rest = split(axis, start)
-        axes[dim] = split(rest, count)[0]
+        axes[dim] = _run(call, axis, start, count)[0]
     return tuple(axes)
+
+
+def _run(call: Call, axis: Axis, start: int, count: int) -> tuple[Axis, Axis]:
+    """Returns `count` positions from `start` on, and those behind; what cannot be cut there is frozen."""
+    try:
+        first, rest = split(split(axis, start)[1], count)
+    except Mismatch as error:
+        reason = f"it is cut in {call.trace.where} where its parts do not allow it ({error})"
+        axis.freeze(reason)
+        first, rest = call.fresh(count, reason), call.fresh(axis.size - start - count, reason)
+    return first, rest
 
 
 @rule("select", "select_copy")
@@ -135,7 +146,7 @@ def split_(call: Call) -> list[Axes]:
     dim = call["dim"] % len(axes)
     rest, parts = axes[dim], []
     for part in call.out:
-        first, rest = split(rest, part.shape[dim])
+        first, rest = _run(call, rest, 0, part.shape[dim])
         parts.append(first)
     if "with_sizes" not in call.name and len(parts) > 1:
         if len({part.size for part in parts}) == 1:

@@ -130,6 +130,7 @@ def apply(trace: Trace, func: Any, args: Sequence[Any], kwargs: dict[str, Any], 
         found = [tuple(call.fresh(size, reason) for size in result.shape) for result in results]
     for result, axes in zip(results, found, strict=True):
         trace.assign(result, axes)
+    _numbers(call, results)
     if func._schema.is_mutable:
         _written(call, func, results)
 
@@ -144,6 +145,20 @@ def _by_rule(call: Call, func: Any, results: Sequence[Tensor]) -> list[Axes] | N
     if found is None:
         return None
     return found if isinstance(found, list) else [tuple(found)]
+
+
+def _numbers(call: Call, results: Sequence[Tensor]) -> None:
+    """Follows sizes that were made tensors: they are used as numbers where they meet what the network computes."""
+    tensors = call.tensors()
+    sizes = [size for tensor in tensors for size in getattr(tensor, "_sizes", ())]
+    if all(getattr(tensor, "_constant", False) for tensor in tensors):
+        for result in results:
+            result._constant = True  # type: ignore[attr-defined]
+            if sizes:
+                result._sizes = sizes  # type: ignore[attr-defined]
+    else:
+        for size in sizes:
+            call.trace.used_as_number(size)
 
 
 def _written(call: Call, func: Any, results: Sequence[Tensor]) -> None:
