@@ -117,12 +117,11 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
         _image(),
     ),
     "dinov3-vit": ("DINOv3ViTModel", "DINOv3ViTConfig", _VIT, _image()),
-    "vit-mae": ("ViTMAEModel", "ViTMAEConfig", {**_VIT, "mask_ratio": 0.0}, _image()),
+    "vit-mae": ("ViTMAEForPreTraining", "ViTMAEConfig", {**_VIT, "decoder_hidden_size": 32, "decoder_num_attention_heads": 4, "decoder_num_hidden_layers": 1, "decoder_intermediate_size": 64}, _image()),
     "vit-msn": ("ViTMSNForImageClassification", "ViTMSNConfig", {**_VIT, "num_labels": 5}, _image()),
-    "yolos": ("YolosModel", "YolosConfig", {**_VIT, "image_size": [32, 32], "num_detection_tokens": 4}, _image()),
-    "vivit": None,  # type: ignore[dict-item]
-    "siglip-vision": ("SiglipVisionModel", "SiglipVisionConfig", _VIT, _image()),
-    "clip-vision": ("CLIPVisionModel", "CLIPVisionConfig", _VIT, _image()),
+    "yolos": ("YolosForObjectDetection", "YolosConfig", {**_VIT, "image_size": [32, 32], "num_detection_tokens": 4, "num_labels": 5}, _image()),
+    "siglip": ("SiglipForImageClassification", "SiglipConfig", {"text_config": _ENCODER, "vision_config": _VIT, "num_labels": 5}, _image()),
+    "clip-vision": ("CLIPForImageClassification", "CLIPConfig", {"text_config": _ENCODER, "vision_config": _VIT, "num_labels": 5}, _image()),
     "clip-text": ("CLIPTextModel", "CLIPTextConfig", {**_ENCODER, "eos_token_id": 2}, _ids),
     "clip": (
         "CLIPModel",
@@ -186,7 +185,7 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
     "cvt": (
         "CvtForImageClassification",
         "CvtConfig",
-        {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 1], "num_labels": 5},
+        {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 1], "num_labels": 5, "drop_path_rate": [0.0, 0.0, 0.0]},
         _image(),
     ),
     "focalnet": (
@@ -218,8 +217,6 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
         {"embed_dims": [16, 32, 32, 64], "depths": [1, 1, 1, 1], "num_labels": 5, "image_size": 64},
         _image(64),
     ),
-    "efficientnet-like-timm": None,  # type: ignore[dict-item]
-    "dpt-like": None,  # type: ignore[dict-item]
     "bert": ("BertForSequenceClassification", "BertConfig", {**_ENCODER, "num_labels": 5}, _ids),
     "bert-mlm": ("BertForMaskedLM", "BertConfig", _ENCODER, _ids),
     "bert-eager": ("BertForSequenceClassification", "BertConfig", {**_ENCODER, "num_labels": 5, "attn_implementation": "eager"}, _ids),
@@ -235,7 +232,6 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
     ),
     "albert": ("AlbertForSequenceClassification", "AlbertConfig", {**_ENCODER, "embedding_size": 16, "num_labels": 5}, _ids),
     "deberta-v2": ("DebertaV2ForSequenceClassification", "DebertaV2Config", {**_ENCODER, "num_labels": 5}, _ids),
-    "funnel": None,  # type: ignore[dict-item]
     "squeezebert": ("SqueezeBertForSequenceClassification", "SqueezeBertConfig", {**_ENCODER, "embedding_size": 32, "num_labels": 5}, _ids),
     "mobilebert": (
         "MobileBertForSequenceClassification",
@@ -252,7 +248,6 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
         _ids,
     ),
     "esm": ("EsmForSequenceClassification", "EsmConfig", {**_ENCODER, "num_labels": 5, "position_embedding_type": "rotary", "mask_token_id": 4}, _ids),
-    "nystromformer": None,  # type: ignore[dict-item]
     "xlnet": ("XLNetForSequenceClassification", "XLNetConfig", {"vocab_size": 64, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64, "num_labels": 5}, lambda: {"input_ids": _ids()["input_ids"]}),
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", {"vocab_size": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 32}, _decode),
     "gpt_neo": (
@@ -336,7 +331,6 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
     "wav2vec2": ("Wav2Vec2ForCTC", "Wav2Vec2Config", _AUDIO, _wave),
     "hubert": ("HubertForCTC", "HubertConfig", _AUDIO, _wave),
     "wavlm": ("WavLMForCTC", "WavLMConfig", _AUDIO, _wave),
-    "unispeech": None,  # type: ignore[dict-item]
     "ast": (
         "ASTForAudioClassification",
         "ASTConfig",
@@ -349,21 +343,18 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
         {"num_input_channels": 3, "context_length": 32, "patch_length": 8, "patch_stride": 8, "d_model": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64, "prediction_length": 8},
         lambda: {"past_values": torch.randn(2, 32, 3)},
     ),
-    "upernet": None,  # type: ignore[dict-item]
     "perceiver": (
         "PerceiverModel",
         "PerceiverConfig",
         {"d_model": 16, "num_latents": 8, "d_latents": 32, "num_blocks": 1, "num_self_attends_per_block": 2, "num_self_attention_heads": 4, "num_cross_attention_heads": 2},
         lambda: {"inputs": torch.randn(2, 10, 16)},
     ),
-    "vitdet": ("VitDetModel", "VitDetConfig", {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 32, "patch_size": 8, "window_block_indices": [], "use_relative_position_embeddings": True}, _image()),
-    "decision_transformer": None,  # type: ignore[dict-item]
 }
 
 
 def cases() -> dict[str, Case]:
     """Returns a factory of (network, example) by name."""
-    return {f"hub/{name}": _case(*given) for name, given in _MODELS.items() if given is not None}
+    return {f"hub/{name}": _case(*given) for name, given in _MODELS.items()}
 
 
 def _case(model: str, config: str, settings: dict[str, Any], example: Callable[[], Any]) -> Case:

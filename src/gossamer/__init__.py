@@ -29,6 +29,7 @@ _HOME = {
     "measure": "gossamer.cost",
     "method": "gossamer.compression",
     "methods": "gossamer.compression",
+    "plan": "gossamer.structure",
     "save": "gossamer.deploy",
 }
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from gossamer.deploy.store import load, save
     from gossamer.frontier.frontier import Frontier
     from gossamer.graph.graph import Graph
+    from gossamer.structure.plan import plan
     from gossamer.train.fit import fit
     from gossamer.train.training import Training
 

@@ -117,21 +117,26 @@ class Plan:
         return write_atomic(path, lambda stream: stream.write(text))
 
     @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Plan:
+        """Makes a plan from what `to_json` returned; raises SettingError, KeyError or TypeError where it is none."""
+        return cls(
+            groups=tuple(PlannedGroup(**group | {"tensors": tuple(group["tensors"])}) for group in value["groups"]),
+            refused=value["refused"],
+            unknown=value["unknown"],
+            removal=Removal.from_json(value["removal"]),
+            cost_before=Cost.from_json(value["cost_before"]),
+            cost=Cost.from_json(value["cost"]),
+            difference=value["difference"],
+        )
+
+    @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Reads what `save` wrote; raises FileError if it is missing, damaged or of a later format."""
         try:
             value = json.loads(Path(path).read_bytes())
             if value["format"] > FORMAT:
                 raise FileError(f"{path}: is a plan of format {value['format']}; this gossamer reads up to {FORMAT}")
-            return cls(
-                groups=tuple(PlannedGroup(**group | {"tensors": tuple(group["tensors"])}) for group in value["groups"]),
-                refused=value["refused"],
-                unknown=value["unknown"],
-                removal=Removal.from_json(value["removal"]),
-                cost_before=Cost.from_json(value["cost_before"]),
-                cost=Cost.from_json(value["cost"]),
-                difference=value["difference"],
-            )
+            return cls.from_json(value)
         except OSError as error:
             raise FileError(f"{path}: could not be read ({error.strerror or error})") from error
         except (ValueError, KeyError, TypeError) as error:

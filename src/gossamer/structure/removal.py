@@ -51,8 +51,8 @@ class Removal(Settings):
     def apply_(self, model: nn.Module, optimizer: Optimizer | None = None) -> nn.Module:
         """Removes in place and returns the model.
 
-        Parameters become new ones, in all modules that share them, and in the optimiser with their state. State of
-        the shape of its parameter is cut like it; state of other shapes is dropped, and begins anew.
+        Parameters stay the same objects, so whatever shares or holds them goes on to. What an optimiser remembers of a
+        parameter in its shape is cut like it; state of other shapes is dropped, and begins anew.
 
         Raises:
             ModelError: The model has no such tensor, or one of another size.
@@ -62,23 +62,18 @@ class Removal(Settings):
             cuts.setdefault(cut.tensor, []).append(cut)
         tensors: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
         tensors |= dict(model.named_buffers(remove_duplicate=False))
-        new: dict[int, Tensor] = {}
         for name, of_tensor in cuts.items():
             if name not in tensors:
                 raise ModelError(f"{type(model).__name__} has no parameter or buffer {name!r} to remove units from")
-            old = tensors[name]
-            cut = _cut(name, old.detach(), of_tensor)
-            if isinstance(old, nn.Parameter):
-                cut = nn.Parameter(cut, requires_grad=old.requires_grad)
-                if old.grad is not None:
-                    cut.grad = _cut(name, old.grad, of_tensor)
-                if optimizer is not None:
-                    _cut_state(optimizer, name, old, cut, of_tensor)
-            new[id(old)] = cut
-        for module in model.modules():
-            for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-                if tensor is not None and id(tensor) in new:
-                    setattr(module, name, new[id(tensor)])
+        new = {name: _cut(name, tensors[name].detach(), of_tensor) for name, of_tensor in cuts.items()}
+        for name, value in new.items():
+            if optimizer is not None:
+                _cut_state(optimizer, name, tensors[name], cuts[name])
+            gradient = tensors[name].grad
+            tensors[name].grad = None
+            _put(tensors[name], value)
+            if gradient is not None:
+                tensors[name].grad = _cut(name, gradient, cuts[name])
         modules = dict(model.named_modules(remove_duplicate=False))
         for size in self.sizes:
             try:
@@ -105,21 +100,26 @@ def _cut(name: str, tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return tensor.contiguous().clone()
 
 
-def _cut_state(optimizer: Optimizer, name: str, old: Tensor, new: Tensor, cuts: Sequence[Cut]) -> None:
-    """Puts the new parameter in the optimiser's groups and cuts what it remembers of the old one."""
-    for group in optimizer.param_groups:
-        group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
-    if old not in optimizer.state:
-        return
-    state = optimizer.state.pop(old)
-    kept = {}
-    for key, value in state.items():
-        if isinstance(value, Tensor) and value.shape == old.shape:
-            kept[key] = _cut(name, value, cuts)
-        elif not isinstance(value, Tensor) or value.numel() == 1:
-            kept[key] = value
-    if len(kept) == len(state):
-        optimizer.state[new] = kept
+def _put(tensor: Tensor, value: Tensor) -> None:
+    """Gives a tensor another value, of another shape.
+
+    A loss that is still around keeps alive what gathers the gradient of the old shape. PyTorch forgets that when the
+    dtype changes, so it is changed and changed back.
+    """
+    if tensor.requires_grad:
+        tensor.data = tensor.data.to(torch.float32 if tensor.dtype is torch.float64 else torch.float64)
+    tensor.data = value
+
+
+def _cut_state(optimizer: Optimizer, name: str, parameter: Tensor, cuts: Sequence[Cut]) -> None:
+    """Cuts what an optimiser remembers of a parameter, which still has its old shape."""
+    state = optimizer.state.get(parameter, {})
+    for key, value in list(state.items()):
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            state[key] = _cut(name, value, cuts)
+        elif isinstance(value, Tensor) and value.numel() > 1:
+            del optimizer.state[parameter]
+            break
 
 
 def ranges(positions: Tensor) -> str:

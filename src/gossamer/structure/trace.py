@@ -14,6 +14,7 @@ An operator without a rule freezes all dimensions it touches and is named in `un
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ class Trace:
         self.modules = {id(module): name for name, module in model.named_modules()}
         self.arguments: dict[str, Any] = {}  # sizes of the Python call that is under way, by what they count
         self.attributes: dict[Attribute, tuple[Any, str]] = {}
+        self._seen: list[weakref.ref[Tensor]] = []
         self._known: dict[int, str] = {}
         self._same: dict[Any, str] = {}
         for name, tensor in [
@@ -98,10 +100,10 @@ class Trace:
             axes = tuple(Axis(size) for size in tensor.shape)
             if name is None:
                 self.freeze(axes, "it belongs to a tensor from outside the network")
-                tensor._constant = True  # type: ignore[attr-defined]
+                self._marked(tensor)._constant = True
             else:
                 self.tensors[name] = axes
-        tensor._axes = axes  # type: ignore[attr-defined]
+        self._marked(tensor)._axes = axes
         return axes
 
     def assign(self, tensor: Tensor, axes: Sequence[Axis]) -> None:
@@ -113,7 +115,13 @@ class Trace:
             for one, other in zip(old, axes, strict=True):
                 self.tie(one, other)
         else:
-            tensor._axes = tuple(axes)  # type: ignore[attr-defined]
+            self._marked(tensor)._axes = tuple(axes)
+
+    def _marked(self, tensor: Tensor) -> Any:
+        """Returns a tensor that is given attributes for the time of the trace."""
+        if not hasattr(tensor, "_axes"):
+            self._seen.append(weakref.ref(tensor))
+        return tensor
 
     def tie(self, *axes: Axis) -> Axis:
         """Ties axes of the same size position by position, and returns the first; freezes what does not fit."""
@@ -194,9 +202,10 @@ class Trace:
         self.attributes = sizes.follow(self.model, self._watch) if attributes else {}
         args, kwargs = tree_map(_own, (tuple(args), dict(kwargs)))
         for tensor in tensors_in((args, kwargs)):
-            tensor._axes = tuple(Axis(size) for size in tensor.shape)  # type: ignore[attr-defined]
-            self.freeze(tensor._axes, "it belongs to an input of the network")  # type: ignore[attr-defined]
-        with evaluating(self.model), torch.no_grad(), plain_paths(), self._stacked():
+            axes = tuple(Axis(size) for size in tensor.shape)
+            self.freeze(axes, "it belongs to an input of the network")
+            self._marked(tensor)._axes = axes
+        with evaluating(self.model), torch.no_grad(), plain_paths(self.model), self._stacked(), self._marks():
             with Operators(self), Calls(self):
                 result = self.model(*args, **kwargs)
             for tensor in tensors_in(result):
@@ -204,6 +213,19 @@ class Trace:
                 self.outputs.append(tuple(tensor.shape))
         if not self.outputs:
             raise ModelError(f"{type(self.model).__name__} returned no tensor; expected a result to compare")
+
+    @contextmanager
+    def _marks(self) -> Iterator[None]:
+        """Takes what was noted on tensors off those that outlive the block, such as an input's."""
+        try:
+            yield
+        finally:
+            for seen in self._seen:
+                tensor: Any = seen()
+                for name in ("_axes", "_constant", "_sizes"):
+                    if tensor is not None and hasattr(tensor, name):
+                        delattr(tensor, name)
+            self._seen.clear()
 
     @contextmanager
     def _stacked(self) -> Iterator[None]:
@@ -302,13 +324,15 @@ def _copied(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def plain_paths() -> Iterator[None]:
+def plain_paths(model: nn.Module) -> Iterator[None]:
     """Turns off fused shortcuts of whole layers, which hide their parts, for the time of the block."""
-    before = torch.backends.mha.get_fastpath_enabled()
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    if recurrent:  # a recurrent layer is one operator of oneDNN, and many of ATen
+        torch._C._set_mkldnn_enabled(False)
     try:
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield
+        yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(onednn)

@@ -21,6 +21,7 @@ from gossamer.structure.axes import Axis
 from gossamer.structure.removal import Removal, removed_positions
 from gossamer.structure.rules.table import plain_name
 from gossamer.structure.trace import Axes, Trace, plain_paths, tensors_in
+from gossamer.train.randomness import seeded
 
 TOLERANCE = 1e-4  # of the largest number in the outputs
 
@@ -38,9 +39,12 @@ def masked(model: nn.Module, removal: Removal) -> nn.Module:
 
 
 def outputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
-    """Runs a network in eval mode, without gradients and fused shortcuts; returns the tensors of its result."""
+    """Runs a network in eval mode, without gradients and fused shortcuts; returns the tensors of its result.
+
+    What a network draws at random even then is the same in every run.
+    """
     args, kwargs = copy.deepcopy((tuple(args), dict(kwargs)))
-    with evaluating(model), torch.no_grad(), plain_paths():
+    with evaluating(model), torch.no_grad(), plain_paths(model), seeded(0, torch.device("cpu")):
         return list(tensors_in(model(*args, **kwargs)))
 
 

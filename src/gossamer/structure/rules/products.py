@@ -22,6 +22,17 @@ def addmm(call: Call) -> Axes:
     return overlay(call, [(one[0], other[1]), call.axes("self")], call.out.shape)
 
 
+@rule("_grouped_mm", "_scaled_grouped_mm")
+def grouped_mm(call: Call) -> Axes | None:
+    """Rows of (R, K), sorted by expert, each with its expert's (K, C) of (E, K, C)."""
+    one, other = call.axes("self"), call.axes("mat2")
+    if len(one) != 2 or len(other) != 3:  # noqa: PLR2004
+        return None
+    call.contract(one[1], other[1])
+    other[0].freeze(f"its positions are looked up by number in {call.trace.where}")
+    return one[0], other[2]
+
+
 @rule("bmm")
 def bmm(call: Call) -> Axes:
     """(B, R, K) · (B, K, C)."""

@@ -55,6 +55,12 @@ def _read(call: Call, inside: list[Axis], outside: list[int]) -> list[Axis]:
     return [*found, rest]
 
 
+@rule("as_strided")
+def as_strided(call: Call) -> Axes | None:
+    """The same shape laid out otherwise; any other use has no rule."""
+    return call.axes("self") if call["self"].shape == call.out.shape and call["self"].is_contiguous() else None
+
+
 @rule("permute", "permute_copy")
 def permute(call: Call) -> Axes:
     """Another order of dimensions."""
