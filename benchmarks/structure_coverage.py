@@ -42,22 +42,15 @@ def judge(network: nn.Module, example: Any) -> tuple[str, Plan | None, float]:
     results = outputs(small, args, kwargs)
     before, after = (sum(parameter.numel() for parameter in net.parameters()) for net in (network, small))
     lost = 1 - after / before
-    if [tensor.shape for tensor in results] != expected:
-        return "other output shapes", found, lost
-    if type(small) is not type(network):
-        return "another class", found, lost
+    if [tensor.shape for tensor in results] != expected or type(small) is not type(network):
+        return "other output shapes, or another class", found, lost
     with tempfile.TemporaryDirectory() as folder:
         path = gossamer.save(Path(folder) / "net", small)
         again = gossamer.load(path, model=copy.deepcopy(network))
     for one, other in zip(outputs(again, args, kwargs), results, strict=True):
         if not torch.equal(one, other):
             return "differs after a file", found, lost
-    wrong = _step(small, args, kwargs)
-    if wrong:
-        return wrong, found, lost
-    if lost < LEAST:
-        return f"lost only {lost:.0%}", found, lost
-    return "", found, lost
+    return _step(small, args, kwargs) or ("" if lost >= LEAST else f"lost only {lost:.0%}"), found, lost
 
 
 def _step(small: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -119,9 +119,7 @@ def cases() -> dict[str, Case]:
         "HypergraphConv": (conv.HypergraphConv, plain, HIDDEN),
         "LEConv": (conv.LEConv, plain, HIDDEN),
         "PNAConv": (
-            lambda i, o: conv.PNAConv(
-                i, o, ["mean", "max", "std"], ["identity", "amplification"], torch.arange(1, 9)
-            ),
+            lambda i, o: conv.PNAConv(i, o, ["mean", "max", "std"], ["identity", "amplification"], torch.arange(1, 9)),
             plain,
             HIDDEN,
         ),
@@ -152,13 +150,13 @@ def cases() -> dict[str, Case]:
         found[f"pyg/{name}"] = _case(lambda make=make, width=width: Two(make, width), example)
     same = {
         "GatedGraphConv": (lambda: conv.GatedGraphConv(HIDDEN, 3), plain),
-        "AGNNConv": (lambda: conv.AGNNConv(), plain),
+        "AGNNConv": (conv.AGNNConv, plain),
         "APPNP": (lambda: conv.APPNP(3, 0.1), plain),
-        "GCN2Conv": (lambda: _GCN2(), plain),
-        "FAConv": (lambda: _FA(), plain),
-        "LGConv": (lambda: conv.LGConv(), plain),
-        "SimpleConv": (lambda: conv.SimpleConv(), plain),
-        "WLConvContinuous": (lambda: conv.WLConvContinuous(), plain),
+        "GCN2Conv": (_GCN2, plain),
+        "FAConv": (_FA, plain),
+        "LGConv": (conv.LGConv, plain),
+        "SimpleConv": (conv.SimpleConv, plain),
+        "WLConvContinuous": (conv.WLConvContinuous, plain),
         "CGConv": (lambda: conv.CGConv(HIDDEN, dim=3, batch_norm=True), (*plain, attributes)),
         "GPSConv": (lambda: conv.GPSConv(HIDDEN, conv.GCNConv(HIDDEN, HIDDEN), heads=4), plain),
         "GPSConv-performer": (
@@ -167,8 +165,8 @@ def cases() -> dict[str, Case]:
         ),
         "AntiSymmetricConv": (lambda: conv.AntiSymmetricConv(HIDDEN), plain),
         "DirGNNConv": (lambda: conv.DirGNNConv(conv.SAGEConv(HIDDEN, HIDDEN)), plain),
-        "DNAConv": (lambda: _DNA(), plain),
-        "SignedConv": (lambda: _Signed(), plain),
+        "DNAConv": (_DNA, plain),
+        "SignedConv": (_Signed, plain),
         "PointNetConv": (lambda: conv.PointNetConv(mlp(HIDDEN + 3, HIDDEN), mlp(HIDDEN, HIDDEN)), None),
         "PointTransformerConv": (lambda: conv.PointTransformerConv(HIDDEN, HIDDEN), None),
         "PointGNNConv": (
@@ -178,14 +176,15 @@ def cases() -> dict[str, Case]:
         "PPFConv": (lambda: conv.PPFConv(mlp(HIDDEN + 4, HIDDEN), mlp(HIDDEN, HIDDEN)), "normals"),
         "MeshCNNConv": (lambda: conv.MeshCNNConv(HIDDEN, HIDDEN), "mesh"),
     }
+    ring = torch.stack([torch.arange(NODES).repeat_interleave(4), torch.randint(NODES, (4 * NODES,))])
+    examples = {
+        "None": (x, positions, edges),
+        "normals": (x, positions, nn.functional.normalize(torch.randn(NODES, 3), dim=1), edges),
+        "mesh": (x, ring),
+    }
     for name, (layer, example) in same.items():
-        if example is None:
-            example = (x, positions, edges)
-        elif example == "normals":
-            example = (x, positions, nn.functional.normalize(torch.randn(NODES, 3), dim=1), edges)
-        elif example == "mesh":
-            example = (x, torch.stack([torch.arange(NODES).repeat_interleave(4), torch.randint(NODES, (4 * NODES,))]))
-        found[f"pyg/{name}"] = _case(lambda layer=layer: Between(layer()), example)
+        given = examples.get(str(example)) if example is None or isinstance(example, str) else example
+        found[f"pyg/{name}"] = _case(lambda layer=layer: Between(layer()), given)
     found["pyg/HypergraphConv-attention"] = _case(_Attending, (*plain, torch.rand(NODES, WIDTH)))
     found |= _models(x, edges, attributes, kinds)
     return found

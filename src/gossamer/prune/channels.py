@@ -88,10 +88,14 @@ class ChannelTraining(Compression):
             return ()
         notes = []
         if self._plan.unknown:
-            notes.append(f"Channels that meet these operators stay, as they have no rule: {', '.join(self._plan.unknown)}.")
+            notes.append(
+                f"Channels that meet these operators stay, as they have no rule: {', '.join(self._plan.unknown)}."
+            )
         back = [name for name, reason in self._plan.refused.items() if reason.startswith("the smaller network")]
         if back:
-            notes.append(f"All channels stay where the smaller network would compute something else: {', '.join(back)}.")
+            notes.append(
+                f"All channels stay where the smaller network would compute something else: {', '.join(back)}."
+            )
         return tuple(notes)
 
     def report(self) -> dict[str, Any]:
@@ -99,9 +103,7 @@ class ChannelTraining(Compression):
         if self._plan is None:
             return {}
         return {
-            "groups": [
-                {"name": group.name, "units": group.units, "kept": group.kept} for group in self._plan.groups
-            ],
+            "groups": [{"name": group.name, "units": group.units, "kept": group.kept} for group in self._plan.groups],
             "refused": dict(self._plan.refused),
         }
 

@@ -59,9 +59,7 @@ class AllTogether(GroupAllocation):
         remove = round(ratio * len(ranked))
         threshold = ranked[remove - 1] if remove else ranked[0] - 1
         return {
-            group: best(
-                score, width(group.size, max(float((score > threshold).sum()), 0.1 * group.size), multiple_of)
-            )
+            group: best(score, width(group.size, max(float((score > threshold).sum()), 0.1 * group.size), multiple_of))
             for group, score in relative.items()
         }
 

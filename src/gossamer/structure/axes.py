@@ -218,10 +218,10 @@ def factorise(axis: Axis, outer: int, inner: int) -> tuple[Axis, Axis]:
         if first.size % outer == 0:
             left, right = factorise(first, outer, first.size // outer)
             return left, product(right, *rest)
-        raise Mismatch(f"{outer} × {inner} against {root}")
+        raise Mismatch(f"{outer} by {inner} against {root}")
     parts = pieces(root)
     if any(part.size % inner for part in parts):
-        raise Mismatch(f"{outer} × {inner} against {root}")
+        raise Mismatch(f"{outer} by {inner} against {root}")
     pairs = [factorise(part, part.size // inner, inner) for part in parts]
     for _, right in pairs[1:]:
         unify(pairs[0][1], right)

@@ -115,7 +115,7 @@ def _measure_sizes(trace: Trace, given: Sequence[Any], result: Tensor) -> None:
 
 def _flatten(trace: Trace, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> None:
     del kwargs
-    sizes = args[2] if len(args) > 2 else ()  # noqa: PLR2004
+    sizes = args[2] if len(args) > 2 else ()
     dim = args[1] if len(args) > 1 else 0
     dim = dim % (args[0].dim())
     if isinstance(sizes, Sequence):
@@ -132,7 +132,7 @@ def _layer_norm(trace: Trace, args: Sequence[Any], kwargs: dict[str, Any], resul
 
 def _split(trace: Trace, args: Sequence[Any], kwargs: dict[str, Any], result: Sequence[Tensor]) -> None:
     size = args[1] if len(args) > 1 else kwargs.get("split_size", kwargs.get("split_size_or_sections"))
-    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)  # noqa: PLR2004
+    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
     given = size if isinstance(size, Sequence) else [size] * len(result)
     for one, part in zip(given, result, strict=True):
         trace.measure(one, trace.axes(part)[dim])
@@ -187,7 +187,7 @@ def _narrow(trace: Trace, args: Sequence[Any], kwargs: dict[str, Any], result: T
 
 def _chunk(trace: Trace, args: Sequence[Any], kwargs: dict[str, Any], result: Sequence[Tensor]) -> None:
     """Chunks are of one size, so their positions go together."""
-    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)  # noqa: PLR2004
+    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
     axes = [trace.axes(part)[dim] for part in result]
     if len({axis.size for axis in axes}) > 1:
         trace.freeze(axes, f"it is cut into chunks of unequal sizes in {trace.where}")

@@ -71,7 +71,9 @@ def _values(trace: Trace, count: Callable[[Axis], int]) -> dict[Attribute, int] 
     return values
 
 
-def _number_that_changes(trace: Trace, values: Mapping[Attribute, int], count: Callable[[Axis], int]) -> Conflict | None:
+def _number_that_changes(
+    trace: Trace, values: Mapping[Attribute, int], count: Callable[[Axis], int]
+) -> Conflict | None:
     """Returns a conflict where a size whose value enters the computation, as in a scale, would be another."""
     for expression, module in trace.as_numbers:
         attributes = {one: _old(trace, one) for one in expression.attributes()}
@@ -87,8 +89,7 @@ def _conflict(trace: Trace, expression: Expression, axes: tuple[Axis, ...], reas
 
 
 def _old(trace: Trace, attribute: Attribute) -> int:
-    module = dict(trace.model.named_modules())[trace.modules[attribute.holder]]
-    return sizes.read(module, attribute.path)
+    return sizes.read(trace.by_name[trace.modules[attribute.holder]], attribute.path)
 
 
 def _repeated(trace: Trace, cuts: list[Cut], values: Mapping[Attribute, int]) -> dict[Attribute, int]:
@@ -111,9 +112,7 @@ def _repeated(trace: Trace, cuts: list[Cut], values: Mapping[Attribute, int]) ->
     return found
 
 
-def _of_weights(
-    trace: Trace, name: str, key: str, old: int, new: Mapping[tuple[str, int], int]
-) -> int | None:
+def _of_weights(trace: Trace, name: str, key: str, old: int, new: Mapping[tuple[str, int], int]) -> int | None:
     prefix = f"{name}." if name else ""
     found = set()
     for tensor, axes in trace.tensors.items():
@@ -127,9 +126,13 @@ def _of_weights(
 
 
 def _of_convolution(
-    trace: Trace, name: str, module: nn.modules.conv._ConvNd, values: Mapping[Attribute, int], new: Mapping[tuple[str, int], int]
+    trace: Trace,
+    name: str,
+    module: nn.modules.conv._ConvNd,
+    values: Mapping[Attribute, int],
+    new: Mapping[tuple[str, int], int],
 ) -> dict[str, int]:
-    """Returns the channels of a convolution; the weight is (out, in / groups, …), or (in, out / groups, …) transposed."""
+    """Returns the channels of a convolution: its weight is (out, in / groups, …), transposed (in, out / groups, …)."""
     weight = f"{name}.weight" if name else "weight"
     groups = values.get(Attribute(id(module), ("groups",)), int(module.groups))
     first, second = (new.get((weight, dim), int(module.weight.shape[dim])) for dim in (0, 1))

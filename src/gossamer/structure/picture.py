@@ -1,4 +1,4 @@
-"""A plan as a table of text, and as a picture of groups × units."""
+"""A plan as a table of text, and as a picture of groups by units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table(plan: Plan) -> str:
         bar = "█" * filled + "░" * (whole - filled)
         lines.append(f"{group.name:<{longest}}  {group.units:>6} → {group.kept:>6}  {bar}")
     lines.append("")
-    for field in ("parameters", "macs"):
+    for field in ("parameters", "bytes", "macs"):
         before, after = getattr(plan.cost_before, field), getattr(plan.cost, field)
         share = f" ({percent(1 - after / before)} less)" if before else ""
         lines.append(f"{field}: {count(before)} → {count(after)}{share}")
@@ -36,10 +36,10 @@ def table(plan: Plan) -> str:
         for name, reason in plan.refused.items():
             names.setdefault(reason, []).append(name)
         for reason, of_reason in names.items():
-            more = f" and {len(of_reason) - 3} more" if len(of_reason) > 3 else ""  # noqa: PLR2004
+            more = f" and {len(of_reason) - 3} more" if len(of_reason) > 3 else ""
             lines.append(f"  {', '.join(of_reason[:3])}{more}: {reason}")
     if plan.unknown:
-        calls = ", ".join(f"{name} ({times}×)" for name, times in plan.unknown.items())
+        calls = ", ".join(f"{name} ({times} times)" for name, times in plan.unknown.items())
         lines.append(f"operators without a rule: {calls}")
     return "\n".join(lines)
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gossamer.cost import Cost, measure
-from gossamer.counting import evaluating
+from gossamer.cost import distinct
+from gossamer.counting import count_macs, evaluating
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import write_atomic
 from gossamer.structure import picture
@@ -64,6 +64,15 @@ class PlannedGroup:
         return len(parse_ranges(self.keep))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What a network takes, as far as it can be counted: parameters, bytes of dense tensors, multiply-accumulates."""
+
+    parameters: int
+    bytes: int
+    macs: int
+
+
 @dataclass(frozen=True)
 class Plan:
     """What would be removed.
@@ -73,7 +82,7 @@ class Plan:
         refused: Groups that keep all units, with the reason.
         unknown: Operators of the network that have no rule, and how often they ran.
         removal: The change itself.
-        cost_before, cost: Counted costs of the network, and predicted ones of the smaller.
+        cost_before, cost: What the network takes, and what the smaller one would.
         difference: Between the smaller network and the masked one, as a fraction of the largest output; None where it
             was not checked.
     """
@@ -82,8 +91,8 @@ class Plan:
     refused: Mapping[str, str]
     unknown: Mapping[str, int]
     removal: Removal
-    cost_before: Cost
-    cost: Cost
+    cost_before: Counted
+    cost: Counted
     difference: float | None
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -106,8 +115,8 @@ class Plan:
             "refused": dict(self.refused),
             "unknown": dict(self.unknown),
             "removal": self.removal.to_json(),
-            "cost_before": self.cost_before.to_json(),
-            "cost": self.cost.to_json(),
+            "cost_before": dataclasses.asdict(self.cost_before),
+            "cost": dataclasses.asdict(self.cost),
             "difference": self.difference,
         }
 
@@ -124,8 +133,8 @@ class Plan:
             refused=value["refused"],
             unknown=value["unknown"],
             removal=Removal.from_json(value["removal"]),
-            cost_before=Cost.from_json(value["cost_before"]),
-            cost=Cost.from_json(value["cost"]),
+            cost_before=Counted(**value["cost_before"]),
+            cost=Counted(**value["cost"]),
             difference=value["difference"],
         )
 
@@ -249,10 +258,11 @@ class _Planner:
                 if any(_matches(pattern, name) for member in group.members for name in self.trace.names[member.tensor])
             ]
             if not matched:
-                raise SettingError(f"keep: {pattern!r} matches no parameter or module; expected names as in conv1 or *.bias")
+                raise SettingError(
+                    f"keep: {pattern!r} matches no parameter or module; expected names as in conv1 or *.bias"
+                )
             for group in matched:
                 group.axis.freeze(f"it is kept on request ({pattern})")
-        self.whole = outputs(model, args, kwargs)
 
     def score(self, score: GroupScore, losses: Losses | None, seed: int) -> None:
         """Scores the units of every group that may lose any."""
@@ -262,7 +272,9 @@ class _Planner:
         gradients: list[Mapping[str, Tensor]] = []
         if score.needs_gradient:
             if losses is None:
-                raise SettingError(f"score {score.name!r} needs gradients; pass losses=, which yields the loss of batches")
+                raise SettingError(
+                    f"score {score.name!r} needs gradients; pass losses=, which yields the loss of batches"
+                )
             gradients = _gradients(self.model, losses)
         generator = torch.Generator().manual_seed(seed)
         parameters = dict(self.model.named_parameters())
@@ -304,12 +316,12 @@ class _Planner:
         except Exception as error:  # whatever the network's own code raises when sizes do not fit
             return float("inf"), f"the smaller network does not run ({type(error).__name__}: {_line(error)})"
         kept = {group.axis: mask for group, mask in losing.items()}
-        expected = twin_outputs(self.trace, self.model, change, kept, self.args, self.kwargs)
+        expected = twin_outputs(self.trace, self.model, change, kept, args=self.args, kwargs=self.kwargs)
         worst = difference(found, expected)
         return worst, f"the smaller network differs from the masked one by {worst:.1g} of the largest output"
 
     def _failing(self, losing: Mapping[Group, Tensor], error: str) -> list[tuple[Group, str]]:
-        """Returns the groups that fail by themselves, found by halving; of those that fail only together, the later half."""
+        """Returns the groups that fail alone, found by halving; of such as fail only together, the later half."""
         if len(losing) == 1:
             return [(next(iter(losing)), error)]
         items = list(losing.items())
@@ -350,9 +362,13 @@ def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Cost:
-    """Returns counted costs; nothing is timed."""
-    return measure(_Called(model, kwargs) if kwargs else model, args, latency=False)
+def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+    tensors = distinct(model.state_dict()).values()
+    return Counted(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        macs=count_macs(_Called(model, kwargs) if kwargs else model, args).total,
+    )
 
 
 class _Called(nn.Module):

@@ -62,7 +62,7 @@ class Removal(Settings):
             cuts.setdefault(cut.tensor, []).append(cut)
         tensors: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
         tensors |= dict(model.named_buffers(remove_duplicate=False))
-        for name, of_tensor in cuts.items():
+        for name in cuts:
             if name not in tensors:
                 raise ModelError(f"{type(model).__name__} has no parameter or buffer {name!r} to remove units from")
         new = {name: _cut(name, tensors[name].detach(), of_tensor) for name, of_tensor in cuts.items()}
@@ -147,7 +147,7 @@ def parse_ranges(text: str) -> Tensor:
         pairs = [(int(part.split("-")[0]), int(part.split("-")[-1])) for part in text.split(",") if part]
     except ValueError as error:
         raise ModelError(f"{text!r} are no positions ({error}); expected ranges such as 0-3,7") from error
-    return torch.cat([torch.arange(first, last + 1) for first, last in pairs]) if pairs else torch.zeros(0).long()
+    return torch.tensor([position for first, last in pairs for position in range(first, last + 1)], dtype=torch.int64)
 
 
 def removed_positions(cuts: Sequence[Cut]) -> Mapping[str, list[tuple[int, Tensor]]]:

@@ -1,9 +1,9 @@
-"""What a unit of a group is worth: higher = keep.
+r"""What a unit of a group is worth: higher = keep.
 
 | score | worth of a unit | source |
 |---|---|---|
-| `GroupMagnitude` | mean over the group's members of Σ \\|w\\|^p over the unit's weights | Fang et al., "DepGraph", CVPR 2023, eq. (4) |
-| `GroupTaylor` | \\|Σ w·g\\|^p over the unit's weights in all members, mean over batches | Molchanov et al., CVPR 2019, eq. (8) |
+| `GroupMagnitude` | mean over members of Σ \|w\|^p over the unit's weights | Fang et al., "DepGraph", CVPR 2023 |
+| `GroupTaylor` | \|Σ w·g\|^p over the unit's weights in all members, mean over batches | Molchanov et al., CVPR 2019 |
 | `GroupRandom` | a uniform number | the control of every comparison |
 
 A member is a dimension of a parameter along which the group lies: the rows of a layer that makes the unit, the columns
@@ -116,7 +116,7 @@ class GroupRandom(GroupScore):
 
 
 def unit_sums(member: Member, values: Tensor, size: int) -> Tensor:
-    """Returns the sum of `values`, of the shape of the member's tensor, over the positions of each unit, (size,) float64."""
+    """Returns the sum of `values`, shaped as the member's tensor, over the positions of each unit, (size,) float64."""
     others = [dim for dim in range(values.dim()) if dim != member.dim]
     along = values.detach().double().sum(others) if others else values.detach().double()
     of_units = torch.zeros(size + 1, dtype=torch.float64)  # the last place takes what belongs to no unit

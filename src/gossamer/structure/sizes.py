@@ -9,7 +9,6 @@ it gives another one, and whatever receives it in the end (a view, a slice, a co
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -215,7 +214,7 @@ def _follow(holder: Any, module: str, watch: Watch, found: dict[Attribute, tuple
             inner = values[key]
             if not isinstance(inner, int) or key in _OF_MODULES:
                 continue
-        values[key] = _sized(values[key], holder, (key,), module, watch, found)
+        values[key] = _sized(values[key], holder, (key,), module=module, watch=watch, found=found)
 
 
 _OF_MODULES = frozenset(vars(nn.Module()))  # what PyTorch itself keeps in every module
@@ -225,6 +224,7 @@ def _sized(
     value: Any,
     holder: Any,
     path: tuple[str | int, ...],
+    *,
     module: str,
     watch: Watch,
     found: dict[Attribute, tuple[Any, str]],
@@ -238,7 +238,8 @@ def _sized(
         return value
     if type(value) in (tuple, list):
         return type(value)(
-            _sized(item, holder, (*path, place), module, watch, found) for place, item in enumerate(value)
+            _sized(item, holder, (*path, place), module=module, watch=watch, found=found)
+            for place, item in enumerate(value)
         )
     if _is_configuration(value):
         _follow(value, module, watch, found)
@@ -253,7 +254,7 @@ def _is_configuration(value: Any) -> bool:
 
 
 def held_as(module: nn.Module, holder: Any) -> tuple[str | int, ...] | None:
-    """Returns the way from a module to an object that it holds, () if it is the module itself, None if there is none."""
+    """Returns the way from a module to an object that it holds, () if it is that itself; None if there is none."""
     if module is holder:
         return ()
     return _way(module, holder, 0)
@@ -312,8 +313,3 @@ def solve(expressions: list[tuple[Expression, int]], attribute: Attribute, known
         except (ZeroDivisionError, KeyError):
             continue
     return None
-
-
-def measured(size: int) -> int | None:
-    """Returns the product of sizes that are read from tensors only, or None if attributes or numbers take part."""
-    return None if any(True for _ in expression(size).attributes()) else math.prod([int(size)])

@@ -74,7 +74,8 @@ class Trace:
         self.as_numbers: list[tuple[Expression, str]] = []
         self.normalised: list[tuple[str, Axes]] = []
         self.stack = [""]  # dotted names of the modules that are running
-        self.modules = {id(module): name for name, module in model.named_modules()}
+        self.by_name = dict(model.named_modules())
+        self.modules = {id(module): name for name, module in self.by_name.items()}
         self.arguments: dict[str, Any] = {}  # sizes of the Python call that is under way, by what they count
         self.attributes: dict[Attribute, tuple[Any, str]] = {}
         self._seen: list[weakref.ref[Tensor]] = []
@@ -147,7 +148,7 @@ class Trace:
 
     def measure(self, size: int, axis: Axis) -> None:
         """Notes that a size that the network gave is that of an axis."""
-        if axis.size < 2 or int(size) != axis.size:  # noqa: PLR2004  a single position has nothing to lose
+        if axis.size < 2 or int(size) != axis.size:
             return
         expression = self.placed(sizes.expression(size))
         found = Measured(expression, axis, self.where)
@@ -183,7 +184,7 @@ class Trace:
         if attribute is None or attribute.holder in self.modules:
             return expression
         holder, owner = self.attributes[attribute]
-        modules = dict(self.model.named_modules())
+        modules = self.by_name
         for name in (*reversed(self.stack), owner):
             way = sizes.held_as(modules[name], holder)
             if way is not None:

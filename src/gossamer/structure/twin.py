@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -38,14 +39,22 @@ def masked(model: nn.Module, removal: Removal) -> nn.Module:
     return twin
 
 
-def outputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+def outputs(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    within: AbstractContextManager[Any] | None = None,
+) -> list[Tensor]:
     """Runs a network in eval mode, without gradients and fused shortcuts; returns the tensors of its result.
 
     What a network draws at random even then is the same in every run.
     """
     args, kwargs = copy.deepcopy((tuple(args), dict(kwargs)))
     with evaluating(model), torch.no_grad(), plain_paths(model), seeded(0, torch.device("cpu")):
-        return list(tensors_in(model(*args, **kwargs)))
+        with within or nullcontext():
+            result = model(*args, **kwargs)
+        return list(tensors_in(result))
 
 
 def twin_outputs(
@@ -53,12 +62,12 @@ def twin_outputs(
     model: nn.Module,
     removal: Removal,
     kept: Mapping[Axis, Tensor],
+    *,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> list[Tensor]:
     """Returns what the masked twin of a network computes."""
-    with OverKept(trace.normalised, kept):
-        return outputs(masked(model, removal), args, kwargs)
+    return outputs(masked(model, removal), args, kwargs, within=OverKept(trace.normalised, kept))
 
 
 def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
@@ -150,7 +159,10 @@ def _group_norm(func: Any, args: tuple[Any, ...], stay: list[Tensor]) -> Any:
         _select(item, {dim: channels}) if item is not None else None for item, dim in ((x, 1), (weight, 0), (bias, 0))
     )
     result = func(small, weight, bias, batch, small.shape[1], places, int(whole.sum()), eps)
-    return (_spread(result[0], x, {1: channels}), *(_spread(item, item.new_zeros(batch, groups), {1: whole}) for item in result[1:]))
+    return (
+        _spread(result[0], x, {1: channels}),
+        *(_spread(item, item.new_zeros(batch, groups), {1: whole}) for item in result[1:]),
+    )
 
 
 def _select(tensor: Tensor, stay: Mapping[int, Tensor]) -> Tensor:

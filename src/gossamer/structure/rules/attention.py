@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from gossamer.structure.axes import Axis, factorise
 from gossamer.structure.rules.table import Axes, Call, rule
-from torch import Tensor
 
 _FUSED = (
     *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"),

@@ -17,7 +17,7 @@ def _nodes(call: Call, *axes: Axis) -> None:
 
 @rule("gossamer::aggregate")
 def aggregate(call: Call) -> Axes:
-    """x (M, F) or (M, H, F), weights (E,) or (E, H): (N, F) or (N, H, F)."""
+    """Of x (M, F) or (M, H, F), weights (E,) or (E, H): (N, F) or (N, H, F)."""
     axes, weights = call.axes("x"), call.get("weights")
     _nodes(call, axes[0])
     if isinstance(weights, Tensor) and weights.dim() > 1:
@@ -40,7 +40,7 @@ def edge_dot(call: Call) -> Axes:
 
 @rule("gossamer::propagate")
 def propagate(call: Call) -> Axes:
-    """x (M, F) is summed over neighbours; what is added lies along F."""
+    """Of x (M, F) is summed over neighbours; what is added lies along F."""
     axes = call.axes("x")
     _nodes(call, axes[0])
     for name in ("add", "bias"):
@@ -51,12 +51,12 @@ def propagate(call: Call) -> Axes:
 
 @rule("gossamer::maximum")
 def maximum(call: Call) -> list[Axes]:
-    """x (M, F): the largest of neighbours, and what is needed for its gradient."""
+    """Of x (M, F): the largest of neighbours, and what is needed for its gradient."""
     axes = call.axes("x")
     _nodes(call, axes[0])
     return [
         (call.fresh(item.shape[0], _NODES), axes[1])
-        if item.dim() == 2 and item.shape[1] == axes[1].size  # noqa: PLR2004
+        if item.dim() == 2 and item.shape[1] == axes[1].size
         else tuple(call.fresh(size, _NODES) for size in item.shape)
         for item in call.out
     ]
@@ -79,7 +79,7 @@ def attention(call: Call) -> list[Axes]:
 
 @rule("gossamer::head_dots")
 def head_dots(call: Call) -> Axes:
-    """x (N, H, F), vectors (K, H, F): (K, N, H)."""
+    """Of x (N, H, F), vectors (K, H, F): (K, N, H)."""
     axes, vectors = call.axes("x"), call.axes("vectors")
     call.tie(axes[1], vectors[1])
     call.contract(axes[2], vectors[2])

@@ -96,7 +96,7 @@ _SCATTERS = ("scatter", "scatter_add", "scatter_reduce", "scatter_reduce_two", "
 
 @rule(*_SCATTERS)
 def scatter(call: Call) -> Axes:
-    """self[index[i, j], j] takes src[i, j]."""
+    """Position self[index[i, j], j] takes src[i, j]."""
     axes, index = call.axes("self"), call.axes("index")
     _beside(call, axes, index, call["dim"])
     source = call.get("src")
@@ -111,7 +111,7 @@ def scatter(call: Call) -> Axes:
 
 @rule("index_add", "index_copy", "index_reduce", "index_fill")
 def index_add(call: Call) -> Axes:
-    """self[index[i], j] takes source[i, j]."""
+    """Position self[index[i], j] takes source[i, j]."""
     axes = call.axes("self")
     dim = call["dim"] % max(len(axes), 1)
     _looked_up(call, axes[dim])
@@ -124,7 +124,7 @@ def index_add(call: Call) -> Axes:
 
 @rule("index_put", "_index_put_impl", "_unsafe_index_put")
 def index_put(call: Call) -> Axes:
-    """self at looked-up positions takes values."""
+    """What self has at looked-up positions takes values."""
     axes = call.axes("self")
     passing: list[Axis] = []
     dim = 0
@@ -147,7 +147,17 @@ def index_put(call: Call) -> Axes:
 
 
 _WHOLE = (
-    *("masked_select", "nonzero", "take", "unique_consecutive", "_unique2", "unique_dim", "bincount", "histc", "one_hot"),
+    *(
+        "masked_select",
+        "nonzero",
+        "take",
+        "unique_consecutive",
+        "_unique2",
+        "unique_dim",
+        "bincount",
+        "histc",
+        "one_hot",
+    ),
     *("gossamer::sort_coordinates", "gossamer::transpose_csr", "multinomial", "randperm", "_sparse_coo_tensor_unsafe"),
 )
 
@@ -158,8 +168,7 @@ def data_dependent(call: Call) -> list[Axes] | Axes | None:
     reason = f"{call.name} depends on all its positions in {call.trace.where}"
     for tensor in call.tensors():
         call.trace.freeze(call.axes(tensor), reason)
-    found = [tuple(call.fresh(size, reason) for size in item.shape) for item in _all(call.out)]
-    return found
+    return [tuple(call.fresh(size, reason) for size in item.shape) for item in _all(call.out)]
 
 
 def _all(out: object) -> list[Tensor]:

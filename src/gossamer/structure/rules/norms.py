@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gossamer.structure.axes import factorise
+from gossamer.structure.axes import Axis, factorise
 from gossamer.structure.rules.table import Axes, Call, rule
-from gossamer.structure.axes import Axis
 
 
 @rule("native_layer_norm", "layer_norm", "rms_norm", "_fused_rms_norm")
@@ -30,7 +29,7 @@ def group_norm(call: Call) -> list[Axes]:
     """Over each group of channels and all places."""
     axes = call.axes("input")
     groups, channels = call["group"], axes[1]
-    group, each = factorise(channels, groups, channels.size // groups)
+    group, _each = factorise(channels, groups, channels.size // groups)
     for name in ("weight", "bias"):
         if call.get(name) is not None:
             call.tie(channels, call.axes(name)[0])
@@ -58,12 +57,18 @@ def batch_norm(call: Call) -> list[Axes] | Axes:
             axis.consume()
     if not isinstance(call.out, list | tuple):
         return axes
-    return [axes, *((axes[1],) if item.dim() == 1 and item.numel() == axes[1].size else tuple(map(Axis, item.shape)) for item in call.out[1:])]
+    return [
+        axes,
+        *(
+            (axes[1],) if item.dim() == 1 and item.numel() == axes[1].size else tuple(map(Axis, item.shape))
+            for item in call.out[1:]
+        ),
+    ]
 
 
 @rule("_weight_norm_interface", "_weight_norm")
 def weight_norm(call: Call) -> list[Axes] | Axes:
-    """v · g / ‖v‖, the norm over all dimensions but one."""
+    """The weight v · g / ‖v‖, the norm over all dimensions but one."""
     axes = call.axes("v")
     for one, other in zip(axes, call.axes("g"), strict=True):
         if one.size == other.size:

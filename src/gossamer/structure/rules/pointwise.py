@@ -15,7 +15,17 @@ _SAME = (
     *("_prelu_kernel", "floor_divide", "bernoulli", "uniform", "normal", "exponential", "random", "dropout"),
     *("contiguous", "_conj", "conj_physical", "_neg_view", "isclose", "hardswish", "hardsigmoid", "masked_fill"),
     *("rand_like", "randn_like", "zeros_like", "ones_like", "empty_like", "full_like", "celu", "selu", "rrelu"),
-    *("tril", "triu", "isin", "_softmax_backward_data", "bucketize", "where", "log_sigmoid", "one_minus", "requires_grad"),
+    *(
+        "tril",
+        "triu",
+        "isin",
+        "_softmax_backward_data",
+        "bucketize",
+        "where",
+        "log_sigmoid",
+        "one_minus",
+        "requires_grad",
+    ),
 )
 
 
@@ -47,14 +57,28 @@ def glu(call: Call) -> Axes:
     return tuple(axes)
 
 
-@rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax", "cumsum", "cumprod", "logcumsumexp", "flip", "roll", "linalg_cross", "cumsum", "cummax", "renorm")
+@rule(
+    "_softmax",
+    "_log_softmax",
+    "softmax",
+    "log_softmax",
+    "_safe_softmax",
+    "cumsum",
+    "cumprod",
+    "logcumsumexp",
+    "flip",
+    "roll",
+    "linalg_cross",
+    "cumsum",
+    "cummax",
+    "renorm",
+)
 def along(call: Call) -> Axes | None:
     """Each position depends on all others, or on its place: none may go."""
     axes = call.axes("self")
     for dim in call.dims("dims" if call.get("dim") is None else "dim", len(axes)):
         axes[dim].freeze(f"{call.name.strip('_')} runs along it in {call.trace.where}")
     return axes
-
 
 
 @rule("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided")

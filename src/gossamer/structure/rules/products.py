@@ -26,7 +26,7 @@ def addmm(call: Call) -> Axes:
 def grouped_mm(call: Call) -> Axes | None:
     """Rows of (R, K), sorted by expert, each with its expert's (K, C) of (E, K, C)."""
     one, other = call.axes("self"), call.axes("mat2")
-    if len(one) != 2 or len(other) != 3:  # noqa: PLR2004
+    if len(one) != 2 or len(other) != 3:
         return None
     call.contract(one[1], other[1])
     other[0].freeze(f"its positions are looked up by number in {call.trace.where}")
@@ -101,7 +101,10 @@ def distances(call: Call) -> Axes:
 
 @rule("convolution", "_convolution", "mkldnn_convolution", "cudnn_convolution", "_slow_conv2d_forward")
 def convolution(call: Call) -> Axes:
-    """(N, G · i, …) with (G · o, i, …), transposed (G · i, o, …), gives (N, G · o, …); groups G are units of their own."""
+    """(N, G · i, …) with (G · o, i, …), transposed (G · i, o, …), gives (N, G · o, …).
+
+    The groups G are units of their own.
+    """
     one, weight = call.axes(call.first("input", "self")), call.axes("weight")
     groups, transposed = call.get("groups", 1), call.get("transposed", False)
     inside, outside = one[1], weight[1] if transposed else weight[0]

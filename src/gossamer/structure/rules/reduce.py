@@ -1,4 +1,4 @@
-"""Operators that reduce dimensions: sums use what a unit holds, means are taken over the units kept, the others choose."""
+"""Operators that reduce dimensions: sums use what a unit holds, means are over the units kept, others choose."""
 
 from __future__ import annotations
 

@@ -53,4 +53,3 @@ def col2im(call: Call) -> Axes:
     call.trace.freeze((inner, axes[-1]), PLACE)
     places = (call.fresh(size, PLACE) for size in call.out.shape[-2:])
     return (*axes[:-2], kept, *places)
-
