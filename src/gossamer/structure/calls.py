@@ -72,7 +72,7 @@ class Calls(TorchFunctionMode):
             _measure_sizes(trace, _given(args, kwargs, place, _SHAPE.get(name, keyword)), result)
             filled = kwargs.get("fill_value", args[place + 1] if len(args) > place + 1 else None)
             if "full" in name and type(filled) is Size:
-                result._sizes = [filled.expression]
+                setattr(result, "_sizes", [filled.expression])  # noqa: B010  not a name of Tensor
         elif name in _ARITHMETIC or name in _MAKERS:
             given = [size.expression for size in tree_iter((args, kwargs)) if type(size) is Size]
             if name in _MAKERS and given:

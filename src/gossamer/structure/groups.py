@@ -70,7 +70,8 @@ def groups(trace: Trace) -> list[Group]:
         if leaf.size > 1 and leaf.frozen != PLACE and any(member.tensor in parameters for member in found)
     }
     held = _held(trace, members)
-    result, taken = [], set()
+    result: list[Group] = []
+    taken: set[str] = set()
     for leaf, found in members.items():
         name = _name(found, taken)
         taken.add(name)

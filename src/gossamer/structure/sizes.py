@@ -170,19 +170,19 @@ class Size(int):
 
     def __lt__(self, other: Any) -> bool:
         self._compared(other)
-        return int(self) < other
+        return bool(int(self) < other)
 
     def __le__(self, other: Any) -> bool:
         self._compared(other)
-        return int(self) <= other
+        return bool(int(self) <= other)
 
     def __gt__(self, other: Any) -> bool:
         self._compared(other)
-        return int(self) > other
+        return bool(int(self) > other)
 
     def __ge__(self, other: Any) -> bool:
         self._compared(other)
-        return int(self) >= other
+        return bool(int(self) >= other)
 
     def __hash__(self) -> int:
         return hash(int(self))
@@ -300,16 +300,29 @@ def _assigned(old: Any, path: tuple[str | int, ...], value: int) -> Any:
     return new
 
 
-def solve(expressions: list[tuple[Expression, int]], attribute: Attribute, known: Mapping[Attribute, int], old: int,
-          axes: Callable[[Axis], int]) -> int | None:  # fmt: skip
+def solve(
+    wanted: list[tuple[Expression, int]],
+    attribute: Attribute,
+    known: Mapping[Attribute, int],
+    old: int,
+    axes: Callable[[Axis], int],
+) -> int | None:
     """Returns the value of one attribute for which all expressions have their wanted values; None if there is none.
 
     The old value is preferred, then the largest: removing makes sizes smaller, never larger.
+
+    Args:
+        wanted: Expressions with the values that they must have.
+        attribute: What to solve for.
+        known: All other attributes in the expressions.
+        old: What the attribute is now.
+        axes: The sizes of axes.
     """
-    for value in (old, *range(old - 1, 0, -1)):
+    for value in range(old, 0, -1):
+        values = {**known, attribute: value}
         try:
-            if all(one.value({**known, attribute: value}, axes) == wanted for one, wanted in expressions):
+            if all(one.value(values, axes) == size for one, size in wanted):
                 return value
-        except (ZeroDivisionError, KeyError):
+        except ZeroDivisionError:
             continue
     return None

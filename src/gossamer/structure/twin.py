@@ -87,11 +87,11 @@ def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return worst / largest
 
 
-class OverKept(TorchDispatchMode):
+class OverKept(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Takes means over the units that stay, in the operators that a trace saw taking one."""
 
     def __init__(self, normalised: Sequence[tuple[str, Axes]], kept: Mapping[Axis, Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._normalised = list(normalised)
         self._names = {name for name, _ in normalised}
         self._kept = kept
@@ -155,9 +155,8 @@ def _group_norm(func: Any, args: tuple[Any, ...], stay: list[Tensor]) -> Any:
     x, weight, bias, batch, _, places, groups, eps = args
     channels = stay[1]
     whole = channels.view(groups, -1).any(1)
-    small, weight, bias = (
-        _select(item, {dim: channels}) if item is not None else None for item, dim in ((x, 1), (weight, 0), (bias, 0))
-    )
+    small = _select(x, {1: channels})
+    weight, bias = (None if item is None else _select(item, {0: channels}) for item in (weight, bias))
     result = func(small, weight, bias, batch, small.shape[1], places, int(whole.sum()), eps)
     return (
         _spread(result[0], x, {1: channels}),

@@ -46,7 +46,7 @@ def baddbmm(call: Call) -> Axes:
     """(B, R, K) · (B, K, C) and a summand that is broadcast."""
     one, other = call.axes("batch1"), call.axes("batch2")
     call.contract(one[2], other[1])
-    whole = (call.tie(one[0], other[0]), one[1], other[2])
+    whole: Axes = (call.tie(one[0], other[0]), one[1], other[2])
     if call.name == "addbmm":
         whole[0].consume()
         whole = whole[1:]
