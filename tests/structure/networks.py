@@ -103,7 +103,11 @@ class Grouped(nn.Module):
 
     def _repeat(self, x: Tensor) -> Tensor:
         batch, heads, length, width = x.shape
-        return x[:, :, None].expand(batch, heads, self.each, length, width).reshape(batch, heads * self.each, length, width)
+        return (
+            x[:, :, None]
+            .expand(batch, heads, self.each, length, width)
+            .reshape(batch, heads * self.each, length, width)
+        )
 
     def _turn(self, x: Tensor) -> Tensor:
         half = x.shape[-1] // 2
@@ -195,7 +199,14 @@ PATTERNS = [
         Depthwise,
         lambda: torch.randn(2, 3, 5),
         {"a.weight:0": 3},
-        {"b.groups": 4, "b.in_channels": 4, "b.out_channels": 8, "c.groups": 2, "norm.num_groups": 2, "norm.num_channels": 8},
+        {
+            "b.groups": 4,
+            "b.in_channels": 4,
+            "b.out_channels": 8,
+            "c.groups": 2,
+            "norm.num_groups": 2,
+            "norm.num_channels": 8,
+        },
     ),
     Pattern("attention", Attention, lambda: torch.randn(2, 5, 3), {"embed.weight:0": 16, "qkv.weight:0": 4}),
     Pattern("grouped", Grouped, lambda: torch.randn(2, 5, 3), {"gain:0": 16, "q.weight:0": 2}),
@@ -215,6 +226,10 @@ PATTERNS = [
         {"b.in_features": 4, "b.out_features": 3, "head.in_features": 7},
     ),
     Pattern(
-        "nested", Nested, lambda: {"x": torch.randn(4, 3), "side": torch.randn(4, 4)}, {"a.weight:0": 8}, {"c.in_features": 4}
+        "nested",
+        Nested,
+        lambda: {"x": torch.randn(4, 3), "side": torch.randn(4, 4)},
+        {"a.weight:0": 8},
+        {"c.in_features": 4},
     ),
 ]

@@ -100,7 +100,9 @@ def test_keep_and_count_agree_on_random_axes(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(0, 3))):
         join = data.draw(st.sampled_from([product, concat]))
         axis = join(axis, data.draw(st.sampled_from(leaves)))
-    kept = {leaf: torch.tensor([data.draw(st.booleans()) for _ in range(leaf.size)]) for leaf in leaves if leaf.size > 1}
+    kept = {
+        leaf: torch.tensor([data.draw(st.booleans()) for _ in range(leaf.size)]) for leaf in leaves if leaf.size > 1
+    }
     if len(set(map(id, axis.leaves()))) == len(list(axis.leaves())):
         assert int(axis.keep(kept).sum()) == axis.count({leaf: int(mask.sum()) for leaf, mask in kept.items()})
     gone = torch.zeros(axis.size, dtype=torch.bool)

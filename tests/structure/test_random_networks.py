@@ -90,7 +90,21 @@ def networks(draw: Any) -> nn.Module:
         same = [place for place, other in enumerate(widths) if other == width and place]
         kind = draw(
             st.sampled_from(
-                ["conv", "grouped", "linear", "batch", "layer", "group", "add", "multiply", "cat", "halves", "split", "shuffle", "mean"]
+                [
+                    "conv",
+                    "grouped",
+                    "linear",
+                    "batch",
+                    "layer",
+                    "group",
+                    "add",
+                    "multiply",
+                    "cat",
+                    "halves",
+                    "split",
+                    "shuffle",
+                    "mean",
+                ]
             )
         )
         groups = draw(st.sampled_from([g for g in (1, 2, 3, width) if width % g == 0]))
