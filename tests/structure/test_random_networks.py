@@ -41,22 +41,30 @@ class Step(nn.Module):
             return self.layer(x.transpose(1, 2)).transpose(1, 2)
         if self.kind in {"conv", "batch", "group"}:
             return self.layer(x).tanh()
-        if self.kind == "add":
-            return x + values[self.sources[1]]
-        if self.kind == "multiply":
-            return x * values[self.sources[1]].sigmoid()
-        if self.kind == "cat":
-            return torch.cat([values[source] for source in self.sources], 1)
-        if self.kind == "halves":
-            left, right = x.chunk(2, 1)
-            return left * right
-        if self.kind == "split":
-            return x.split([self.width, x.shape[1] - self.width], 1)[0]
-        if self.kind == "shuffle":
-            batch, channels, length = x.shape
-            parts = x.view(batch, self.groups, channels // self.groups, length)
-            return parts.transpose(1, 2).reshape(batch, channels, length)
-        assert self.kind == "mean"
+        return getattr(self, f"_{self.kind}")(x, [values[source] for source in self.sources])
+
+    def _add(self, x: Tensor, both: list[Tensor]) -> Tensor:
+        return x + both[1]
+
+    def _multiply(self, x: Tensor, both: list[Tensor]) -> Tensor:
+        return x * both[1].sigmoid()
+
+    def _cat(self, x: Tensor, both: list[Tensor]) -> Tensor:
+        return torch.cat(both, 1)
+
+    def _halves(self, x: Tensor, _: list[Tensor]) -> Tensor:
+        left, right = x.chunk(2, 1)
+        return left * right
+
+    def _split(self, x: Tensor, _: list[Tensor]) -> Tensor:
+        return x.split([self.width, x.shape[1] - self.width], 1)[0]
+
+    def _shuffle(self, x: Tensor, _: list[Tensor]) -> Tensor:
+        batch, channels, length = x.shape
+        parts = x.view(batch, self.groups, channels // self.groups, length)
+        return parts.transpose(1, 2).reshape(batch, channels, length)
+
+    def _mean(self, x: Tensor, _: list[Tensor]) -> Tensor:
         return x - x.mean(1, keepdim=True)
 
 
@@ -136,7 +144,8 @@ def test_removed_equals_masked(network: nn.Module, ratio: float, seed: int) -> N
     try:
         found = plan(network, example, ratio=ratio, score=GroupRandom(), seed=seed)
     except ModelError as error:
-        assert "nothing can be removed" in str(error)
+        if "nothing can be removed" not in str(error):
+            raise
         return
     assert not found.unknown
     assert not [reason for reason in found.refused.values() if reason.startswith("the smaller network")]
