@@ -72,7 +72,7 @@ def main() -> None:
 
         def peer(network: nn.Module = network, example: Any = example) -> None:
             small = copy.deepcopy(network)
-            prune(small, (), example, [small.classifier])
+            prune(small, (), example, [one for one in small.classifier.modules() if isinstance(one, nn.Linear)])
 
         theirs, their_whole = [], []
         for call, into in ((graph, theirs), (peer, their_whole)):

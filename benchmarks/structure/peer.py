@@ -17,7 +17,7 @@ LEAST = 0.35
 
 
 def record(make: Callable[[], tuple[nn.Module, Any]]) -> dict[str, Any]:
-    """Returns whether the pruned network runs, keeps its shapes, and has lost enough; it is not compared with a twin."""
+    """Returns whether the pruned network runs, keeps its shapes and has lost enough; it is compared with no twin."""
     network, example = make()
     network.eval()
     args, kwargs = arguments(example)

@@ -38,9 +38,10 @@ _COUNTS = {  # functions whose argument counts groups: the place of it and its k
 class Calls(TorchFunctionMode):
     """Shows the trace every size that Python reads from a tensor or asks for."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, *, sized: bool) -> None:
         super().__init__()
         self._trace = trace
+        self._sized = sized  # whether sizes that are read know where they come from
         self._shape = {torch.Tensor.shape.__get__: None}  # type: ignore[attr-defined]
 
     def __torch_function__(
@@ -49,27 +50,42 @@ class Calls(TorchFunctionMode):
         del types
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        trace = self._trace
-        if func in self._shape or (name == "size" and len(args) + len(kwargs) == 1):
-            return torch.Size([trace.size_of(args[0], dim) for dim in range(args[0].dim())])
-        if name == "size":
-            return trace.size_of(args[0], args[1] if len(args) > 1 else kwargs["dim"])
+        if self._sized and (func in self._shape or name == "size"):
+            return self._read(*args, **kwargs)
         if func is F.multi_head_attention_forward:
             with self:
                 return _inside(func)(*args, **kwargs)
         if name in _COUNTS:
             place, keyword = _COUNTS[name]
-            trace.arguments["groups"] = args[place] if len(args) > place else kwargs.get(keyword, 1)
+            self._trace.arguments["groups"] = args[place] if len(args) > place else kwargs.get(keyword, 1)
         result = func(*args, **kwargs)
-        trace.arguments.clear()
+        self._trace.arguments.clear()
         if isinstance(result, Tensor) and func is torch.Tensor.data.__get__:  # type: ignore[attr-defined]
-            trace.assign(result, trace.axes(args[0]))
+            self._trace.assign(result, self._trace.axes(args[0]))
+        try:
+            self._measure(name, args, kwargs, result)
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # a way to call it that is not known here
+            for tensor in tree_iter(result):
+                if isinstance(tensor, Tensor):
+                    self._trace.freeze(
+                        self._trace.axes(tensor), f"sizes given to {name} in {self._trace.where} are unclear"
+                    )
+        return result
+
+    def _read(self, tensor: Tensor, dim: int | None = None) -> Any:
+        """Returns all sizes of a tensor, or one of them."""
+        if dim is not None:
+            return self._trace.size_of(tensor, dim)
+        return torch.Size([self._trace.size_of(tensor, place) for place in range(tensor.dim())])
+
+    def _measure(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Tells the trace which axes the sizes among the arguments measure, or that they are computed with."""
         measure = _MEASURES.get(name)
         if measure is not None:
-            measure(trace, args, kwargs, result)
+            measure(self._trace, args, kwargs, result)
         elif isinstance(result, Tensor) and name in _SIZES:
             place, keyword = _SIZES[name]
-            _measure_sizes(trace, _given(args, kwargs, place, _SHAPE.get(name, keyword)), result)
+            _measure_sizes(self._trace, _given(args, kwargs, place, _SHAPE.get(name, keyword)), result)
             filled = kwargs.get("fill_value", args[place + 1] if len(args) > place + 1 else None)
             if "full" in name and type(filled) is Size:
                 setattr(result, "_sizes", [filled.expression])  # noqa: B010  not a name of Tensor
@@ -78,8 +94,7 @@ class Calls(TorchFunctionMode):
             if name in _MAKERS and given:
                 result._sizes = given
             for size in given if name in _ARITHMETIC else ():
-                trace.used_as_number(size)
-        return result
+                self._trace.used_as_number(size)
 
 
 def _inside(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -185,7 +185,8 @@ class Size(int):
         return bool(int(self) >= other)
 
     def __hash__(self) -> int:
-        return hash(int(self))
+        """Differs from that of the plain int, so that no cache gives what it got from other sizes of this value."""
+        return hash((int(self), id(self.expression)))
 
 
 def expression(size: int) -> Expression:
@@ -210,10 +211,8 @@ def _follow(holder: Any, module: str, watch: Watch, found: dict[Attribute, tuple
         return
     values = vars(holder)
     for key in list(values):
-        if isinstance(holder, nn.Module) and key.startswith("_"):
-            inner = values[key]
-            if not isinstance(inner, int) or key in _OF_MODULES:
-                continue
+        if isinstance(holder, nn.Module) and key in _OF_MODULES:
+            continue
         values[key] = _sized(values[key], holder, (key,), module=module, watch=watch, found=found)
 
 
@@ -241,6 +240,13 @@ def _sized(
             _sized(item, holder, (*path, place), module=module, watch=watch, found=found)
             for place, item in enumerate(value)
         )
+    if type(value) is dict:
+        return {
+            key: _sized(item, holder, (*path, key), module=module, watch=watch, found=found)
+            if isinstance(key, str) and key.isidentifier()
+            else item
+            for key, item in value.items()
+        }
     if _is_configuration(value):
         _follow(value, module, watch, found)
     return value
@@ -283,7 +289,7 @@ def read(module: nn.Module, path: tuple[str | int, ...]) -> int:
     """Returns an attribute of a module; raises LookupError or AttributeError if it is not there."""
     value: Any = module
     for key in path:
-        value = value[key] if isinstance(key, int) else getattr(value, key)
+        value = value[key] if isinstance(key, int) or isinstance(value, dict) else getattr(value, key)
     return int(value)
 
 
@@ -296,6 +302,9 @@ def _assigned(old: Any, path: tuple[str | int, ...], value: int) -> Any:
         items[first] = _assigned(items[first], tuple(rest), value)
         return type(old)(items)
     new = copy.copy(old)
+    if isinstance(old, dict):
+        new[first] = _assigned(old[first], tuple(rest), value)
+        return new
     vars(new)[first] = _assigned(vars(old)[first], tuple(rest), value)
     return new
 

@@ -87,14 +87,15 @@ class Trace:
         ]:
             first = self._known.setdefault(id(tensor), name)
             self.names.setdefault(first, []).append(name)
-            self._same.setdefault(identity(tensor), first)
+            if (memory := identity(tensor)) is not None:
+                self._same.setdefault(memory, first)
 
     def axes(self, tensor: Tensor) -> Axes:
         """Returns the axes of a tensor; those of one never seen are new, and frozen unless it is the network's."""
         axes: Axes | None = getattr(tensor, "_axes", None)
         if axes is not None and len(axes) == tensor.dim():
             return axes
-        name = self._known.get(id(tensor)) or (self._same.get(identity(tensor)) if tensor.numel() else None)
+        name = self._known.get(id(tensor)) or self._same.get(identity(tensor))
         if name in self.tensors:
             axes = self.tensors[name]
         else:
@@ -197,19 +198,19 @@ class Trace:
         axis = self.axes(tensor)[dim]
         return Size(axis.size, Expression("axis", axis=axis), self._watch)
 
-    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, attributes: bool) -> None:
+    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, sized: bool) -> None:
         """Runs the network once; see `trace`."""
         self._watch = sizes.Watch(self.equal, self.used_as_number)
-        self.attributes = sizes.follow(self.model, self._watch) if attributes else {}
+        self.attributes = sizes.follow(self.model, self._watch) if sized else {}
         args, kwargs = tree_map(_own, (tuple(args), dict(kwargs)))
         for tensor in tensors_in((args, kwargs)):
             axes = tuple(Axis(size) for size in tensor.shape)
             self.freeze(axes, "it belongs to an input of the network")
             self._marked(tensor)._axes = axes
         with evaluating(self.model), torch.no_grad(), plain_paths(self.model), self._stacked(), self._marks():
-            with Operators(self), Calls(self):
+            with Operators(self), Calls(self, sized=sized):
                 result = self.model(*args, **kwargs)
-            for tensor in tensors_in(result):
+            for tensor in results_in(result):
                 self.freeze(self.axes(tensor), "it belongs to an output of the network")
                 self.outputs.append(tuple(tensor.shape))
         if not self.outputs:
@@ -277,10 +278,10 @@ def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | Non
         ModelError: The network cannot be copied, does not run on the example, or returns no tensor.
     """
     failure: Exception | None = None
-    for attributes in (True, False):  # a network that refuses a Size in place of an int is followed without
+    for sized in (True, False):  # in a network that refuses a Size in place of an int, all sizes are plain numbers
         found = Trace(_copied(model))
         try:
-            found.run(args, kwargs or {}, attributes=attributes)
+            found.run(args, kwargs or {}, sized=sized)
         except ModelError:
             raise
         except Exception as error:  # whatever the network's own code raises
@@ -297,6 +298,12 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield leaf
         elif hasattr(leaf, "__dict__") and not isinstance(leaf, type | nn.Module) and not callable(leaf):
             yield from (item for item in _kept_in(leaf, set()))
+
+
+def results_in(value: Any) -> list[Tensor]:
+    """Returns the tensors of a network's result; those that objects keep, as caches do, only if it has no others."""
+    plain = [leaf for leaf in tree_iter(value) if isinstance(leaf, Tensor)]
+    return plain or list(tensors_in(value))
 
 
 def _kept_in(value: Any, seen: set[int]) -> Iterator[Tensor]:

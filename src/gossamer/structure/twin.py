@@ -21,7 +21,7 @@ from gossamer.counting import evaluating
 from gossamer.structure.axes import Axis
 from gossamer.structure.removal import Removal, removed_positions
 from gossamer.structure.rules.table import plain_name
-from gossamer.structure.trace import Axes, Trace, plain_paths, tensors_in
+from gossamer.structure.trace import Axes, Trace, plain_paths, results_in
 from gossamer.train.randomness import seeded
 
 TOLERANCE = 1e-4  # of the largest number in the outputs
@@ -54,7 +54,7 @@ def outputs(
     with evaluating(model), torch.no_grad(), plain_paths(model), seeded(0, torch.device("cpu")):
         with within or nullcontext():
             result = model(*args, **kwargs)
-        return list(tensors_in(result))
+        return results_in(result)
 
 
 def twin_outputs(

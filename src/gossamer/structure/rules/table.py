@@ -121,6 +121,8 @@ def apply(trace: Trace, func: Any, args: Sequence[Any], kwargs: dict[str, Any], 
         for tensor in call.tensors():
             trace.freeze(trace.axes(tensor), reason)
         found = [tuple(call.fresh(size, reason) for size in result.shape) for result in results]
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # a use of the operator that its rule does not know
+        found = None
     if found is None or [[axis.size for axis in axes] for axes in found] != [list(item.shape) for item in results]:
         reason = f"operator {call.name}, called in {trace.where}, has no rule"
         if any(not leaf.frozen for tensor in call.tensors() for axis in trace.axes(tensor) for leaf in axis.leaves()):
