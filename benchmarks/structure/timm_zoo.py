@@ -33,7 +33,7 @@ _AT_64 = (
         "legacy_xception",
     ),
     *("edgenext_xx_small", "repvit_m0_9", "starnet_s1", "mobilenetv4_conv_small", "efficientvit_b0", "fastvit_t8"),
-    *("gernet_s", "resnetv2_50", "nf_resnet26", "lambda_resnet26t", "halonet26t", "botnet26t_256"),
+    *("gernet_s", "resnetv2_50", "nf_resnet26", "lambda_resnet26t"),
     *("poolformer_s12", "inception_next_atto", "caformer_s18", "convformer_s18", "focalnet_tiny_srf", "vovnet39a"),
 )
 _AT_OWN = (

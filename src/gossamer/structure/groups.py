@@ -111,18 +111,23 @@ def _held(trace: Trace, members: dict[Axis, list[Member]]) -> set[Axis]:
         for leaf, found in members.items()
         if not leaf.frozen and leaf.consumed
     }
-    held: set[Axis] = set()
+    beside: dict[Axis, set[Axis]] = {}  # leaves to those in other factors of products that they are in, outermost first
 
     def visit(axis: Axis) -> None:
         root = axis.root()
         if root.kind == "product":
-            free = [[leaf for leaf in factor.leaves() if leaf in weights] for factor in factors(root)]
-            chosen = max(free, key=lambda leaves: max((weights[leaf] for leaf in leaves), default=0))
-            held.update(leaf for leaves in free if leaves is not chosen for leaf in leaves)
+            free = [dict.fromkeys(leaf for leaf in factor.leaves() if leaf in weights) for factor in factors(root)]
+            for leaves in free:
+                for leaf in leaves:
+                    beside.setdefault(leaf, set()).update(*(other for other in free if other is not leaves))
         for part in root.parts:
             visit(part)
 
     for axes in trace.tensors.values():
         for axis in axes:
             visit(axis)
-    return held
+    chosen: set[Axis] = set()
+    for leaf in sorted(beside, key=lambda leaf: -weights[leaf]):
+        if beside[leaf].isdisjoint(chosen):
+            chosen.add(leaf)
+    return beside.keys() - chosen
