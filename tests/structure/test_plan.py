@@ -155,3 +155,18 @@ def test_a_group_that_fails_the_check_is_put_back_and_named() -> None:
     found = plan(Counting(), torch.randn(4, 3))
     assert [group.name for group in found.groups] == ["b.weight:0"]
     assert found.refused["a.weight:0"].startswith("the smaller network differs from the masked one")
+
+
+def test_parameters_that_the_run_does_not_use_are_named() -> None:
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.aside = nn.Linear(3, 8), nn.Linear(8, 2), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.a(x).relu()
+            return self.b(x) + self.aside(x) if self.training else self.b(x)
+
+    found = plan(Auxiliary(), torch.randn(4, 3))
+    assert found.unused == ("aside.weight", "aside.bias")
+    assert "not used in this run, and left as they are: aside.weight, aside.bias" in str(found)

@@ -21,7 +21,7 @@ from gossamer.nn.pooling import MaximaPool2d
 from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings
-from gossamer.structure.plan import remove_
+from gossamer.structure.plan import REMOVALS, remove_
 from gossamer.structure.removal import Removal
 
 LINEAR: dict[str, Callable[[nn.Module], Packed]] = {
@@ -180,7 +180,7 @@ def found(model: nn.Module) -> tuple[Change, ...]:
     folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
-        removed += [RemoveUnits(layer=name, removal=removal) for removal in getattr(module, "removals", ())]
+        removed += [RemoveUnits(layer=name, removal=removal) for removal in getattr(module, REMOVALS, ())]
         if isinstance(module, Folded):
             folded.append(FoldNorm(layer=module.layer, norm=name))
         elif isinstance(module, MaximaPool2d):

@@ -91,6 +91,11 @@ class ChannelTraining(Compression):
             notes.append(
                 f"Channels that meet these operators stay, as they have no rule: {', '.join(self._plan.unknown)}."
             )
+        if self._plan.unused:
+            notes.append(
+                f"{len(self._plan.unused)} parameters took no part in the traced run and were left as they are, "
+                f"{self._plan.unused[0]} among them."
+            )
         back = [name for name, reason in self._plan.refused.items() if reason.startswith("the smaller network")]
         if back:
             notes.append(

@@ -41,6 +41,9 @@ def table(plan: Plan) -> str:
     if plan.unknown:
         calls = ", ".join(f"{name} ({times} times)" for name, times in plan.unknown.items())
         lines.append(f"operators without a rule: {calls}")
+    if plan.unused:
+        more = f" and {len(plan.unused) - 3} more" if len(plan.unused) > 3 else ""
+        lines.append(f"not used in this run, and left as they are: {', '.join(plan.unused[:3])}{more}")
     return "\n".join(lines)
 
 

@@ -40,6 +40,7 @@ from gossamer.structure.twin import TOLERANCE, difference, outputs, twin_outputs
 
 Losses = Callable[[nn.Module], Iterable[Tensor]]
 FORMAT = 1
+REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Plan:
         groups: The groups that lose units, in the order of the network's parameters.
         refused: Groups that keep all units, with the reason.
         unknown: Operators of the network that have no rule, and how often they ran.
+        unused: Parameters that took no part in the run, such as those of a branch for training; they stay as they are.
         removal: The change itself.
         cost_before, cost: What the network takes, and what the smaller one would.
         difference: Between the smaller network and the masked one, as a fraction of the largest output; None where it
@@ -90,6 +92,7 @@ class Plan:
     groups: tuple[PlannedGroup, ...]
     refused: Mapping[str, str]
     unknown: Mapping[str, int]
+    unused: tuple[str, ...]
     removal: Removal
     cost_before: Counted
     cost: Counted
@@ -114,6 +117,7 @@ class Plan:
             "groups": [dataclasses.asdict(group) for group in self.groups],
             "refused": dict(self.refused),
             "unknown": dict(self.unknown),
+            "unused": list(self.unused),
             "removal": self.removal.to_json(),
             "cost_before": dataclasses.asdict(self.cost_before),
             "cost": dataclasses.asdict(self.cost),
@@ -132,6 +136,7 @@ class Plan:
             groups=tuple(PlannedGroup(**group | {"tensors": tuple(group["tensors"])}) for group in value["groups"]),
             refused=value["refused"],
             unknown=value["unknown"],
+            unused=tuple(value["unused"]),
             removal=Removal.from_json(value["removal"]),
             cost_before=Counted(**value["cost_before"]),
             cost=Counted(**value["cost"]),
@@ -221,6 +226,7 @@ def plan(
         ),
         refused={group.name: group.refused for group in groups(planner.trace) if group.refused},
         unknown=dict(planner.trace.unknown),
+        unused=tuple(name for name, _ in model.named_parameters() if name not in planner.trace.tensors),
         removal=change,
         cost_before=_counted(model, args, kwargs),
         cost=_counted(small, args, kwargs),
@@ -231,7 +237,7 @@ def plan(
 def remove_(model: nn.Module, change: Removal, optimizer: Optimizer | None = None) -> nn.Module:
     """Makes a network smaller in place, and notes in it what was removed, so that a file can say so."""
     change.apply_(model, optimizer)
-    model.removals = (*getattr(model, "removals", ()), change)  # type: ignore[assignment]
+    setattr(model, REMOVALS, (*getattr(model, REMOVALS, ()), change))
     return model
 
 
@@ -329,7 +335,8 @@ class _Planner:
         for half in (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :])):
             change = self._change(half)
             if isinstance(change, Conflict):
-                bad += [(group, change.reason) for group in half]
+                leaves = {leaf for axis in change.axes for leaf in axis.leaves()}
+                bad += [(group, change.reason) for group in half if group.axis in leaves]
                 continue
             worst, why = self._difference(half, change)
             if worst > TOLERANCE:
