@@ -4,6 +4,7 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.channels import ChannelPruning as ChannelPruning
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.fisher import Fisher as Fisher
 from gossamer.prune.fisher import SecondOrder as SecondOrder
@@ -57,6 +58,7 @@ __all__ = [
     "BlockFisher",
     "ByGradient",
     "ByMomentum",
+    "ChannelPruning",
     "Channels",
     "Columns",
     "Cubic",
