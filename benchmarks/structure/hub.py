@@ -279,18 +279,6 @@ _MODELS: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]
         },
         _image(64),
     ),
-    "cvt": (
-        "CvtForImageClassification",
-        "CvtConfig",
-        {
-            "embed_dim": [16, 32, 64],
-            "num_heads": [1, 2, 4],
-            "depth": [1, 1, 1],
-            "num_labels": 5,
-            "drop_path_rate": [0.0, 0.0, 0.0],
-        },
-        _image(),
-    ),
     "focalnet": (
         "FocalNetForImageClassification",
         "FocalNetConfig",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,11 @@ from gossamer.structure.plan import arguments
 from gossamer.structure.twin import outputs
 
 LEAST = 0.35
+PATIENCE = 30  # seconds
+
+
+def _too_long(*_: Any) -> None:
+    raise TimeoutError(f"not done after {PATIENCE} s")
 
 
 def record(make: Callable[[], tuple[nn.Module, Any]]) -> dict[str, Any]:
@@ -24,12 +30,16 @@ def record(make: Callable[[], tuple[nn.Module, Any]]) -> dict[str, Any]:
     expected = [tensor.shape for tensor in outputs(network, args, kwargs)]
     before = sum(parameter.numel() for parameter in network.parameters())
     started = time.perf_counter()
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(PATIENCE)
     try:
         prune(network, args, kwargs, outputs_of(network, args, kwargs))
         results = [tensor.shape for tensor in outputs(network, args, kwargs)]
     except Exception as error:
         text = (str(error).strip().splitlines() or [""])[0]
         return {"passed": False, "wrong": f"{type(error).__name__}: {text[:200]}"}
+    finally:
+        signal.alarm(0)
     lost = 1 - sum(parameter.numel() for parameter in network.parameters()) / before
     wrong = "other output shapes" if results != expected else "" if lost >= LEAST else f"lost only {lost:.0%}"
     seconds = round(time.perf_counter() - started, 3)
