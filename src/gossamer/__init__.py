@@ -30,6 +30,7 @@ _HOME = {
     "measure": "gossamer.cost",
     "method": "gossamer.compression",
     "methods": "gossamer.compression",
+    "plan": "gossamer.structure",
     "save": "gossamer.deploy",
 }
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from gossamer.deploy.store import load, load_task, save
     from gossamer.frontier.frontier import Frontier
     from gossamer.graph.graph import Graph
+    from gossamer.structure.plan import plan
     from gossamer.train.fit import fit
     from gossamer.train.training import Training
 

@@ -23,6 +23,8 @@ from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sharing import Form, Shared, shared_like
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings, bounded
+from gossamer.structure.plan import REMOVALS, remove_
+from gossamer.structure.removal import Removal
 
 LINEAR: dict[str, Callable[[nn.Module], Packed]] = {
     **{kernel: partial(SparseLinear.from_dense, kernel=kernel) for kernel in MATRICES},
@@ -146,6 +148,20 @@ class FoldNorm(Change):
         return replace_module(model, norm, Folded(self.layer))
 
 
+@dataclass(frozen=True, kw_only=True)
+class RemoveUnits(Change):
+    """Removes channels, heads and other units: tensors are cut, and attributes that repeat a size follow."""
+
+    name = "remove-units"
+    layer: str  # dotted name of the network that was pruned; "" is the model itself
+    removal: Removal
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        remove_(submodule(model, self.layer), self.removal)
+        return model
+
+
 class Folded(nn.Identity):
     """Where a batch normalisation stood that is folded into a layer; `layer` is that layer's dotted name."""
 
@@ -191,10 +207,12 @@ def apply(changes: Sequence[Change], model: nn.Module) -> nn.Module:
 
 def found(model: nn.Module) -> tuple[Change, ...]:
     """Returns the changes that would lead from the untouched model to `model`, by the layers in it."""
+    removed: list[Change] = []
     replaced: list[Change] = []
     folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
+        removed += [RemoveUnits(layer=name, removal=removal) for removal in getattr(module, REMOVALS, ())]
         if isinstance(module, Factorized) and module.form:
             replaced.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
         elif isinstance(module, Shared):
@@ -207,7 +225,7 @@ def found(model: nn.Module) -> tuple[Change, ...]:
             swaps.append(SwapLayer(layer=name, kernel=module.kernel))
         elif isinstance(module, Adopted):
             swaps.append(SwapGraphLayer(layer=name))
-    return (*replaced, *folded, *swaps)
+    return (*removed, *replaced, *folded, *swaps)
 
 
 def predicting(model: nn.Module) -> nn.Module:

@@ -5,6 +5,7 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.channels import ChannelPruning as ChannelPruning
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
 from gossamer.prune.coactivity import Statistics as Statistics
@@ -83,6 +84,7 @@ __all__ = [
     "ByGradient",
     "ByHebb",
     "ByMomentum",
+    "ChannelPruning",
     "Channels",
     "Coactive",
     "Coactivity",

@@ -1,0 +1,41 @@
+"""Structured pruning of any network: which dimensions hang together, and units that are really removed."""
+
+from gossamer.structure.allocation import AllTogether as AllTogether
+from gossamer.structure.allocation import GroupAllocation as GroupAllocation
+from gossamer.structure.allocation import SameRatio as SameRatio
+from gossamer.structure.groups import Group as Group
+from gossamer.structure.groups import Member as Member
+from gossamer.structure.groups import groups as groups
+from gossamer.structure.plan import Plan as Plan
+from gossamer.structure.plan import PlannedGroup as PlannedGroup
+from gossamer.structure.plan import plan as plan
+from gossamer.structure.removal import Cut as Cut
+from gossamer.structure.removal import NewSize as NewSize
+from gossamer.structure.removal import Removal as Removal
+from gossamer.structure.scores import GroupMagnitude as GroupMagnitude
+from gossamer.structure.scores import GroupRandom as GroupRandom
+from gossamer.structure.scores import GroupScore as GroupScore
+from gossamer.structure.scores import GroupTaylor as GroupTaylor
+from gossamer.structure.trace import Trace as Trace
+from gossamer.structure.trace import trace as trace
+
+__all__ = [
+    "AllTogether",
+    "Cut",
+    "Group",
+    "GroupAllocation",
+    "GroupMagnitude",
+    "GroupRandom",
+    "GroupScore",
+    "GroupTaylor",
+    "Member",
+    "NewSize",
+    "Plan",
+    "PlannedGroup",
+    "Removal",
+    "SameRatio",
+    "Trace",
+    "groups",
+    "plan",
+    "trace",
+]
