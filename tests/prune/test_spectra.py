@@ -45,7 +45,7 @@ def test_summary_has_medians_and_the_product_of_norms() -> None:
 
 def test_a_convolution_stretches_at_most_by_its_bound() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False))
+    model = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False)).requires_grad_(False)
     (found,) = spectra(prunable_weights(model))
     assert found.norm == pytest.approx(float(torch.linalg.matrix_norm(model[0].weight.flatten(1), 2)))
     x = torch.randn(1, 3, 12, 12)

@@ -7,6 +7,7 @@ it then has a command-line name, a row in `gossamer methods` and a row in the ba
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -56,11 +57,16 @@ def register(name: str, method: Method, *, summary: str, paper: str = "") -> Met
 
 def methods() -> dict[str, Named]:
     """Returns every registered method by name, after looking through the family packages."""
+    _look_through_families()
+    return dict(sorted(_REGISTERED.items()))
+
+
+@functools.cache
+def _look_through_families() -> None:
     for family in FAMILIES:
         package = importlib.import_module(family)
         for module in pkgutil.iter_modules(package.__path__, prefix=f"{family}."):
             importlib.import_module(module.name)
-    return dict(sorted(_REGISTERED.items()))
 
 
 def method(name: str, **changes: Any) -> Method:
