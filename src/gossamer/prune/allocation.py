@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gossamer.errors import SettingError
 from gossamer.prune.selection import Groups, kept
 from gossamer.settings import Settings
 
@@ -41,6 +42,14 @@ class Allocation(Settings):
         """Returns how often `scanned` asks for the loss of a network of so many layers."""
         del layers
         return 0
+
+    def require_no_scan(self, method: str) -> None:
+        """Refuses an allocation that looks at the network first, for a method that does not let it."""
+        if self.scans(1):
+            raise SettingError(
+                f"{method}: allocation {self.name!r} scans a network as it is pruned, which only 'hard-masks' lets it "
+                "do; use 'erdos-renyi-kernel', 'uniform' or 'global'"
+            )
 
     def scanned(self, layers: int, loss: Callable[[int, float], float]) -> Allocation:
         """Returns the allocation to use for a network; itself, unless it has to look at the network first.

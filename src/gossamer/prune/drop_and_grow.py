@@ -70,6 +70,7 @@ class DropAndGrow(Method):
     def __post_init__(self) -> None:
         """Checks that groups can come back, and that ζ falls, as well as the ranges."""
         super().__post_init__()
+        self.allocation.require_no_scan(self.name)
         if not self.granularity.regrows:
             raise SettingError(
                 f"drop-and-grow: granularity is {self.granularity.name!r}, which cannot grow back from zero; "

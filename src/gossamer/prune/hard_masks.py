@@ -54,7 +54,7 @@ class HardMasks(Method):
     def __post_init__(self) -> None:
         """Checks that the choices fit together as well as the ranges."""
         super().__post_init__()
-        require_fit(self.name, self.granularity, self.allocation, self.sparsity)
+        require_fit(self.name, self.granularity, self.allocation, self.sparsity, scans=True)
         if self.activation is not None and self.granularity.sets_density:
             raise SettingError(
                 f"{self.name}: granularity {self.granularity.name!r} sets every layer's density itself, which leaves "

@@ -119,9 +119,13 @@ class Masks:
         return list(self._removed.items())
 
 
-def require_fit(name: str, granularity: Granularity, allocation: Allocation, sparsity: float) -> None:
-    """Refuses choices of the method `name` that do not fit together, with a SettingError."""
+def require_fit(
+    name: str, granularity: Granularity, allocation: Allocation, sparsity: float, *, scans: bool = False
+) -> None:
+    """Refuses choices of the method `name`, which may let allocations scan, that do not fit, with a SettingError."""
     granularity.check(sparsity)
+    if not scans:
+        allocation.require_no_scan(name)
     if granularity.sets_density and not isinstance(allocation, Uniform):
         raise SettingError(
             f"{name}: granularity {granularity.name!r} sets every layer's density itself, so "

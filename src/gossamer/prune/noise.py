@@ -88,6 +88,11 @@ class NoisyWeights(Method):
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
 
+    def __post_init__(self) -> None:
+        """Checks that the allocation needs no scan as well as the ranges."""
+        super().__post_init__()
+        self.allocation.require_no_scan(self.name)
+
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> NoisyTraining:
         """Begins: from here on the network computes with noisy weights.
 

@@ -51,10 +51,7 @@ class Sensitivity(Allocation):
         Raises:
             SettingError: Always.
         """
-        raise SettingError(
-            "allocation 'sensitivity' scans a network as it is pruned, which only 'hard-masks' lets it do; "
-            "use 'erdos-renyi-kernel', 'uniform' or 'global' here"
-        )
+        raise SettingError("sensitivity: no network was scanned; prune by 'hard-masks', or take another allocation")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,11 @@ class TopKAST(Method):
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
 
+    def __post_init__(self) -> None:
+        """Checks that the allocation needs no scan as well as the ranges."""
+        super().__post_init__()
+        self.allocation.require_no_scan(self.name)
+
     def start(self, model: nn.Module, task: Task, *, epochs: int) -> TopKASTTraining:
         """Begins: from here on the network computes with its largest weights only.
 
