@@ -18,6 +18,7 @@ GUIDE = {
     "Your own model": "your_own_model.md",
     "Your own loop": "your_own_loop.md",
     "Choosing a method": "choosing.md",
+    "Every method on Cora": "cora.md",
     "Exporting": "export.md",
 }
 
