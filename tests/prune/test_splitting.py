@@ -151,7 +151,9 @@ def test_what_is_reported_is_what_training_without_retraining_would_give() -> No
     assert again.report["residual"] == cut.report["residual"]
     assert cut.to_json()["report"] == cut.report
     assert any("before 2 more epochs, test accuracy was" in note for note in long.notes)
-    assert not cut.notes
+    assert cut.notes == (
+        "The copy was projected anew every 2 steps, too often for the weights to follow it; set every to 5 epochs.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from gossamer.prune.weights import PrunableWeight
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
+_FEW_STEPS = 10  # between two projections: the papers have hundreds, a full-batch epoch has one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting(Method):
@@ -42,7 +44,7 @@ class Splitting(Method):
     sparsity: float = bounded(0.9, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
     multipliers: Multipliers = field(default_factory=Surrogate)
     rho: float = bounded(0.1, gt=0.0)  # weight of the distance to the copy
-    every: int = bounded(1, ge=1)  # epochs between two projections
+    every: int = bounded(1, ge=1)  # epochs between two projections; where an epoch is one step, 10 is better than 1
     pretrain: float = bounded(0.25, ge=0.0, lt=1.0)  # fraction of the epochs before; 0 for a trained network
     retrain: float = bounded(0.25, ge=0.0, lt=1.0)  # fraction of the epochs after the cut
     granularity: Granularity = field(default_factory=SingleWeights)
@@ -152,6 +154,12 @@ class SplitTraining(Compression):
             said.append(
                 f"The copy was never projected anew: that happens every {self._method.every} epochs, and "
                 f"{self._end - self._begin} of {self.epochs} lie between the split and the cut. Train for more epochs."
+            )
+        steps = self._method.every * self._task.steps()
+        if self._updates and steps < _FEW_STEPS:
+            said.append(
+                f"The copy was projected anew every {steps} steps, too often for the weights to follow it; "
+                f"set every to {-(-_FEW_STEPS // self._task.steps())} epochs."
             )
         if "test" in self._report and self._end < self.epochs:
             metric, value = next(iter(self._report["test"].items()))
