@@ -35,7 +35,8 @@ class NegativeSampler:
     def __init__(self, graph: Graph, *, loops: bool = False, among: Tensor | None = None) -> None:
         nodes = graph.num_nodes
         source, target = graph.adjacency.indices.long(), graph.adjacency.rows
-        self._among = self._place = None
+        self._among: Tensor | None = None
+        self._place: Tensor | None = None
         if among is not None:
             self._among = torch.unique(check_starts(among, nodes, name="among"))
             self._place = torch.full((nodes,), -1)
