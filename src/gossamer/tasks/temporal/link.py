@@ -161,7 +161,8 @@ def _samplers(events: Events, splits: dict[Split, Events], *, leaky: bool) -> di
 
 
 def _touched(events: Events) -> Tensor:
-    return torch.unique(torch.cat([events.source, events.target]))
+    found: Tensor = torch.unique(torch.cat([events.source, events.target]))  # type: ignore[no-untyped-call]
+    return found
 
 
 def _against(events: Events, sampler: NegativeSampler, seed: int) -> Tensor:
