@@ -161,7 +161,7 @@ def _samplers(events: Events, splits: dict[Split, Events], *, leaky: bool) -> di
 
 
 def _touched(events: Events) -> Tensor:
-    found: Tensor = torch.unique(torch.cat([events.source, events.target]))  # type: ignore[no-untyped-call]
+    found: Tensor = torch.unique(torch.cat([events.source, events.target]))
     return found
 
 
