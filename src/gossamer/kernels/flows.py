@@ -114,9 +114,7 @@ def multiply_reference(
     return out if gate is None else torch.where(gate > 0, out, 0.0)
 
 
-_CHAIN_THREADS_PAY = (
-    1 << 24
-)  # multiply-adds, half a millisecond's; below, waiting for a busy core costs more than it saves
+_CHAIN_THREADS_PAY = 1 << 24  # multiply-adds, half a millisecond's; below, a wait for a busy core costs more
 
 
 def logistic_chain(
