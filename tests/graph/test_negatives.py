@@ -40,6 +40,22 @@ def test_free_pairs_and_targets_are_equally_likely():
         assert stats.chisquare(torch.bincount(row, minlength=4)[allowed].numpy()).pvalue > 1e-3
 
 
+@given(graphs(), st.data())
+def test_pairs_are_of_some_nodes_only_and_all_of_those_pairs_come(graph, data):
+    some = data.draw(st.lists(st.integers(0, graph.num_nodes - 1), max_size=5)) if graph.num_nodes else []
+    among, edges = torch.tensor(some, dtype=torch.int64), taken(graph, loops=False)
+    sampler = NegativeSampler(graph, among=among)
+    free = {(v, w) for v in some for w in some} - edges
+    assert len(sampler) == len(free)
+    if free:
+        assert set(map(tuple, sampler.pairs(2000, seed=1).T.tolist())) == free
+    counts = [sum(pair[0] == v for pair in free) for v in some]
+    assert sampler.free(among).tolist() == counts
+    left = [v for v, count in zip(some, counts, strict=True) if count]
+    for source, row in zip(left, sampler.targets(torch.tensor(left, dtype=torch.int64), 9).tolist(), strict=True):
+        assert {(source, target) for target in row} <= free
+
+
 def test_a_seed_says_which():
     graph = Graph.from_edge_index(torch.tensor([[0], [1]]), 50)
     sampler = NegativeSampler(graph)
@@ -51,6 +67,10 @@ def test_errors_name_what_is_wrong():
     both = Graph.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2)
     with pytest.raises(DataError, match="every pair of the 2 nodes is an edge"):
         NegativeSampler(both).pairs(1)
+    with pytest.raises(DataError, match="sources: node 1 is not one that pairs are of"):
+        NegativeSampler(both, among=torch.tensor([0])).free(torch.tensor([1]))
+    with pytest.raises(DataError, match="among: holds node 7"):
+        NegativeSampler(both, among=torch.tensor([7]))
     with pytest.raises(DataError, match="sources: node 1 is joined to every node"):
         NegativeSampler(both).targets(torch.tensor([1]), 1)
     with pytest.raises(DataError, match="sources: holds node 2"):

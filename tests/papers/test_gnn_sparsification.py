@@ -8,7 +8,7 @@ from gossamer.papers import Pair, Run, dataset
 from gossamer.papers.gnn_sparsification import CLAIMS, Setup, Temporal, experiment, with_full_features
 
 WALKS = Temporal(data=("talk",), nodes=200, events=3000, link_epochs=4, node_epochs=4, link_every=10, node_every=4)
-TINY = Setup(data=("digits-graph", "csbm"), hidden=4, epochs=6, dense_share=0.5, every=100, temporal=WALKS)
+TINY = Setup(data=("digits-graph", "csbm"), hidden=4, epochs=6, pretrain=0.25, retrain=0.5, every=100, temporal=WALKS)
 
 
 def answer(folder: Path) -> dict[str, object]:
@@ -52,5 +52,5 @@ def test_the_arithmetic_on_walks_is_that_of_the_definition(tmp_path: Path) -> No
         assert isinstance(pair, Pair)
         kept = 1 - sparsity
         sparse = (3 * kept * every + 2 * kept + 1) / (every + 1)  # a dense gradient whenever weights move
-        pruned = 3 * (WALKS.dense_share + (1 - WALKS.dense_share) * kept)
+        pruned = 3 * (1 - WALKS.retrain + WALKS.retrain * kept)
         assert abs(pair.measured / pair.baseline / (sparse / pruned) - 1) < 0.2

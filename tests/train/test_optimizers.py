@@ -8,7 +8,7 @@ from torch import nn
 
 from gossamer.errors import SettingError
 from gossamer.train import SGD, Adam, AdamW, Optimizer
-from gossamer.train.optimizers import replace_parameter
+from gossamer.train.optimizers import replace_parameter, take_step
 
 GRADIENT = torch.tensor([1.0, -2.0])
 
@@ -109,3 +109,23 @@ def test_parameters_that_come_later_are_stepped_as_by_a_new_optimizer(build: Any
     build([*new, bias, after]).load_state_dict(state)
     replace_parameter(optimizer, old, new)
     assert len(optimizer.param_groups[0]["params"]) == 4
+
+
+def test_one_thread_updates_few_parameters_and_all_update_many() -> None:
+    """Whatever the threads, the update is that of the optimiser, and the threads are afterwards as they were."""
+    counts: list[int] = []
+    set_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        for size in (100, 1 << 17):
+            weight, other = (nn.Parameter(torch.ones(size)) for _ in range(2))
+            weight.grad, other.grad = torch.arange(size) / size, torch.arange(size) / size
+            one, two = (SGD(learning_rate=0.1, momentum=0.9).build([each]) for each in (weight, other))
+            one.register_step_pre_hook(lambda *_: counts.append(torch.get_num_threads()))
+            take_step(one)
+            two.step()
+            torch.testing.assert_close(weight, other, rtol=0.0, atol=0.0)
+            assert torch.get_num_threads() == 2
+        assert counts == [1, 2]
+    finally:
+        torch.set_num_threads(set_threads)

@@ -2,7 +2,8 @@
 
 Directed pair (s, t) has the number s · N + t. With the edges' numbers sorted and distinct, free number r is found by
 one bisection: it is r plus the count of edges whose number, less the edges before it, is at most r. So graphs that are
-nearly complete take no longer than sparse ones.
+nearly complete take no longer than sparse ones. Where only some nodes may be drawn, s and t are their places among
+these, and N is their number.
 """
 
 from __future__ import annotations
@@ -25,11 +26,26 @@ class NegativeSampler:
     Args:
         graph: On the CPU, with fewer than 2^31 nodes.
         loops: Whether a node may be paired with itself.
+        among: The nodes that pairs are of, int64, in any order and with repeats; None for all.
+
+    Raises:
+        DataError: One of `among` is no node.
     """
 
-    def __init__(self, graph: Graph, *, loops: bool = False) -> None:
+    def __init__(self, graph: Graph, *, loops: bool = False, among: Tensor | None = None) -> None:
         nodes = graph.num_nodes
-        numbers = graph.adjacency.indices.long() * nodes + graph.adjacency.rows
+        source, target = graph.adjacency.indices.long(), graph.adjacency.rows
+        self._among: Tensor | None = None
+        self._place: Tensor | None = None
+        if among is not None:
+            self._among = torch.unique(check_starts(among, nodes, name="among"))
+            self._place = torch.full((nodes,), -1)
+            nodes = len(self._among)
+            self._place[self._among] = torch.arange(nodes)
+            source, target = self._place[source], self._place[target]
+            inside = (source >= 0) & (target >= 0)
+            source, target = source[inside], target[inside]
+        numbers = source * nodes + target
         if not loops:
             numbers = torch.cat([numbers, torch.arange(nodes) * (nodes + 1)])
         self._nodes = nodes
@@ -56,7 +72,7 @@ class NegativeSampler:
 
     def free(self, sources: Tensor) -> Tensor:
         """Returns how many targets each source is not joined to, (S,) int64; raises `DataError` as `targets`."""
-        ends = self._ends(check_starts(sources, self._nodes, name="sources"))
+        ends = self._ends(self._places(sources))
         return self._nodes - (ends[1] - ends[0])
 
     def targets(self, sources: Tensor, count: int, *, seed: int = 0) -> Tensor:
@@ -68,20 +84,29 @@ class NegativeSampler:
             seed: Says which draw.
 
         Raises:
-            DataError: A source is no node, or is joined to all nodes.
+            DataError: A source is no node, or none that pairs are of, or is joined to all of these.
             SettingError: `count` is below 1.
         """
         if count < 1:
             raise SettingError(f"count: found {count}; expected at least 1")
-        sources = check_starts(sources, self._nodes, name="sources")
-        ends = self._ends(sources)
+        places = self._places(sources)
+        ends = self._ends(places)
         free = self._nodes - (ends[1] - ends[0])
         if bool((free == 0).any()):
             full = int(sources[free == 0][0])
             raise DataError(f"sources: node {full} is joined to every node; leave it out")
-        first = sources * self._nodes - ends[0]  # the free numbers below a source's own
-        rank = self._draw(len(sources) * count, free.repeat_interleave(count), stream_key(seed, 1))
-        return self._pair(first.repeat_interleave(count) + rank)[1].view(len(sources), count)
+        first = places * self._nodes - ends[0]  # the free numbers below a source's own
+        rank = self._draw(len(places) * count, free.repeat_interleave(count), stream_key(seed, 1))
+        return self._pair(first.repeat_interleave(count) + rank)[1].view(len(places), count)
+
+    def _places(self, sources: Tensor) -> Tensor:
+        """Returns where sources are among the nodes that pairs are of."""
+        if self._place is None:
+            return check_starts(sources, self._nodes, name="sources")
+        places = self._place[check_starts(sources, len(self._place), name="sources")]
+        if bool((places < 0).any()):
+            raise DataError(f"sources: node {int(sources[places < 0][0])} is not one that pairs are of; leave it out")
+        return places
 
     def _ends(self, sources: Tensor) -> Tensor:
         """Returns where the edges of each source begin and end, (2, S)."""
@@ -93,4 +118,5 @@ class NegativeSampler:
 
     def _pair(self, rank: Tensor) -> Tensor:
         number = rank + torch.searchsorted(self._free_below, rank, right=True)
-        return torch.stack([number // self._nodes, number % self._nodes])
+        pair = torch.stack([number // self._nodes, number % self._nodes])
+        return pair if self._among is None else self._among[pair]

@@ -114,6 +114,9 @@ def multiply_reference(
     return out if gate is None else torch.where(gate > 0, out, 0.0)
 
 
+_CHAIN_THREADS_PAY = 1 << 24  # multiply-adds, half a millisecond's; below, a wait for a busy core costs more
+
+
 def logistic_chain(
     x: Tensor, y: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
 ) -> tuple[Tensor, list[Tensor]]:
@@ -144,7 +147,9 @@ def logistic_chain(
         address, bias_address = weight.data_ptr(), native.address(bias)
         layers.append((inputs, outputs, address, bias_address, found[0].data_ptr(), found[-1].data_ptr(), *flows))
     x, y = x.contiguous(), y.contiguous()
-    module.logistic_chain(len(x), layers, x.data_ptr(), y.data_ptr(), loss.data_ptr(), torch.get_num_threads())
+    work = 3 * len(x) * sum(weight.numel() for weight in weights)
+    threads = torch.get_num_threads() if work >= _CHAIN_THREADS_PAY else 1
+    module.logistic_chain(len(x), layers, x.data_ptr(), y.data_ptr(), loss.data_ptr(), threads)
     return loss, gradients
 
 

@@ -171,7 +171,7 @@ PAPER = register(
         claims=CLAIMS,
         scales={
             "smoke": Setup(data=("talk",), online="talk", batches=4, epochs=2),
-            "small": Setup(),
+            "small": Setup(data=("collegemsg", "fb-forum", "radoslaw-email")),
             "full": Untestable("needs ia-email, wiki-talk and stackoverflow, up to 63 million edges"),
         },
         experiment=experiment,

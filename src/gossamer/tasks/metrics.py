@@ -1,6 +1,7 @@
-"""Turns outputs and truth into named numbers; torchmetrics does the counting.
+"""Turns outputs and truth into named numbers.
 
-torchmetrics is imported on first use, because it takes longer to import than a small task takes to train.
+torchmetrics counts for the classes; it is imported on first use, because it takes longer to import than a small task
+takes to train. A ranking is counted here, from one sort: millions of scores are ranked after every epoch.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,18 +58,26 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
 def ranking(scores: Tensor, truth: Tensor) -> dict[str, float]:
     """Returns the area under the ROC curve and the average precision; only the order of the scores counts.
 
+    With scores in falling order, ties together, P_i and N_i of the positives and negatives among the first i:
+
+        area = Σ (P_i + P_{i-1}) / 2 · (N_i − N_{i-1}) / (P N),    precision = Σ (P_i − P_{i-1}) / P · P_i / (P_i + N_i)
+
     Args:
         scores: (N,) higher = more likely positive; any range.
-        truth: (N,) 0 or 1; both must occur.
+        truth: (N,) 0 or 1; where one of them does not occur, the numbers that need it are 0.
     """
-    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
-
-    # torchmetrics passes scores outside [0, 1] through a sigmoid, which ties large ones: it gets ranks.
-    ranks = torch.unique(scores, return_inverse=True)[1].double()
-    ranks = ranks / ranks.max().clamp(min=1.0)
+    wide = torch.promote_types(scores.dtype, torch.float32)  # NumPy has no bfloat16
+    flat, hit = scores.detach().cpu().to(wide).numpy(), truth.cpu().numpy() > 0
+    order = np.argsort(-flat)
+    falling = flat[order]
+    ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))  # of the scores that tie
+    found = np.cumsum(hit[order], dtype=np.int64)[ends].astype(np.float64)
+    missed = ends + 1 - found
+    steps = np.diff(found, prepend=0.0)
+    positives, negatives = max(found[-1], 1.0), max(missed[-1], 1.0)
     return {
-        "auroc": float(binary_auroc(ranks, truth, validate_args=False)),
-        "average_precision": float(binary_average_precision(ranks, truth, validate_args=False)),
+        "auroc": float((found - steps / 2) @ np.diff(missed, prepend=0.0) / (positives * negatives)),
+        "average_precision": float(steps @ (found / (ends + 1)) / positives),
     }
 
 

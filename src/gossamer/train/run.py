@@ -24,6 +24,7 @@ from gossamer.train.fingerprint import fingerprint, require_same
 from gossamer.train.history import History
 from gossamer.train.hooks import Hooks
 from gossamer.train.interrupt import Interrupted, Interrupts
+from gossamer.train.optimizers import take_step
 from gossamer.train.progress import Bar
 from gossamer.train.randomness import generator_states, set_generator_states
 from gossamer.train.training import Training
@@ -129,7 +130,7 @@ class Run:
         if self.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         self.history.forward_passes += self.hooks.training_cost()
-        self.optimizer.step()
+        take_step(self.optimizer)
         stepped = _parameters_of(self.optimizer)
         self.hooks.after_step(self.optimizer)
         if self.engine.world_size > 1 and _parameters_of(self.optimizer) != stepped:

@@ -77,6 +77,37 @@ def test_drawn_pairs_are_no_events(edges):
     assert torch.equal(pairs_of(task, "train", epoch=1)[0], pairs)
 
 
+def test_drawn_pairs_are_of_nodes_that_were_met_by_then():
+    """Nodes come and go; one that comes after training must not be in training as half of a pair without an edge."""
+    moment = torch.arange(600)
+    source = moment // 100 * 10 + torch.randint(0, 5, (600,), generator=torch.Generator().manual_seed(0))
+    target = source + 5
+    task = TemporalLink(Events(source, target, moment, 70))  # 60 to 69 have no events
+    met: set[int] = set()
+    for split in ("train", "val", "test"):
+        pairs, y = pairs_of(task, split)
+        met |= set(pairs[y == 1].flatten().tolist())
+        drawn = set(pairs[y == 0].flatten().tolist())
+        assert drawn <= met
+        assert len(drawn) > 0.8 * len(met)
+    leaky, y = pairs_of(TemporalLink(Events(source, target, moment, 70), leaky=True), "train")
+    assert (leaky[y == 0] >= 60).any()
+
+
+def test_what_is_known_of_nodes_is_told_apart(edges):
+    task = TemporalLink(edges)
+    model = for_task("fnn", task)
+    pairs, y = pairs_of(task, "test")
+    train = task.splits["train"]
+    met = set(train.source.tolist()) | set(train.target.tolist())
+    known = torch.tensor([set(pair) <= met for pair in pairs.tolist()])
+    assert 0 < known.sum() < len(known)
+    with torch.no_grad():
+        scores = model(task.vectors[pairs].flatten(1))[:, 0]
+    assert task.evaluate(model, "test")["auroc_known"] == pytest.approx(roc_auc_score(y[known], scores[known]))
+    assert "auroc_known" not in task.evaluate(model, "train")
+
+
 def test_a_node_joined_to_all_others_gets_pairs_of_others():
     source = torch.tensor([0, 0, 0, 1, 2, 3] * 5)
     target = torch.tensor([1, 2, 3, 0, 0, 0] * 5)

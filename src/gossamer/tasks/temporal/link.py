@@ -4,7 +4,9 @@ Talati et al., "A deep dive into understanding the random walk-based temporal gr
 input is the vectors of its source and target side by side; each event is set against one pair without an edge, half of
 which keep the event's source. The earliest events train and the latest test. Ours, so that nothing of the future is
 known: walks see training events only, training pairs are drawn against training events only, and validation lies
-between training and test. `leaky` gives the protocol of the paper's code instead, for comparison.
+between training and test. Pairs without an edge are of nodes that the events of their split, or earlier ones, touch.
+Were they of all nodes, one that comes later would be in training in such pairs alone, and the network would learn that
+nodes without a history have no events. `leaky` gives the protocol of the paper's code instead, for comparison.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ class TemporalLink(OnVectors):
     """Predicts events; the model gets (B, 2 D), a source and a target a row, and returns (B, 1), the scores.
 
     Training pairs without an edge are drawn anew each epoch; those of validation and test are fixed, and no event
-    ever joins them. `auroc_new` is over the events whose pair no training event joins: a repeated pair is easy.
+    ever joins them. `auroc_new` is over the events whose pair no training event joins: a repeated pair is easy. Of a
+    node that no training event touches nothing is known but a random vector. In a stream where most test events are
+    between such nodes, as of visitors who come once, no vector of a node can predict better than chance, and a network
+    that tells known nodes from others can do worse: `auroc_known` is over pairs of which both ends were in training.
 
     Args:
         events: Time-stamped edges.
@@ -39,13 +44,14 @@ class TemporalLink(OnVectors):
         test: Fraction of the events for the test, the latest, in (0, 1).
         leaky: Whether to do as the paper's code: walks over all events, those of the test too; training and
             validation events drawn from all before the test, apart from each other, so that they overlap; and no
-            drawn pair is ever an event.
+            drawn pair, of any two nodes, is ever an event.
         batch_size: Pairs a training step, at least 1; every second is an event.
         seed: Of walks, vectors and drawn pairs.
         name: What reports call the task.
 
     Raises:
-        DataError: The edges have no time, a split would be empty, or every pair is an event.
+        DataError: The edges have no time, a split would be empty, or every pair of nodes that a split may draw from is
+            an event.
         SettingError: A number is out of its range.
     """
 
@@ -67,16 +73,19 @@ class TemporalLink(OnVectors):
         checks.check_setting("test", test, gt=0, lt=1 - val)
         events = events if isinstance(events, Events) else Events.of(events)
         self.splits = _split(events, val, test, leaky=leaky, seed=seed)
-        every, known = events.graph(), events if leaky else self.splits["train"]
+        known = events if leaky else self.splits["train"]
         vectors, stages = (walks or WalkVectors()).embed(known, seed=seed)
         super().__init__(name, vectors, stages, batch_size=batch_size, outputs=1)
-        whole = NegativeSampler(every)
-        self._sampler = whole if leaky else NegativeSampler(known.graph())
+        samplers = _samplers(events, self.splits, leaky=leaky)
+        self._sampler = samplers["train"]
         self._fixed: dict[Split, Tensor] = {
-            part: _against(self.splits[part], whole, stream_key(seed, 3, place)) for place, part in enumerate(_HELD_OUT)
+            part: _against(self.splits[part], samplers[part], stream_key(seed, 3, place))
+            for place, part in enumerate(_HELD_OUT)
         }
         joined = torch.unique(_numbers(self.splits["train"]))
         self._new = {part: ~torch.isin(_numbers(self.splits[part]), joined) for part in self._fixed}
+        self._met = torch.zeros(events.nodes, dtype=torch.bool)
+        self._met[_touched(self.splits["train"])] = True
 
     def loss(self, model: nn.Module, batch: Rows) -> Tensor:
         """Returns the mean binary cross entropy over the pairs of a batch."""
@@ -85,7 +94,9 @@ class TemporalLink(OnVectors):
         return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
-        """Returns the area under the ROC curve, average precision and accuracy; but for training also `auroc_new`.
+        """Returns the area under the ROC curve, average precision and accuracy, and areas of some pairs.
+
+        `auroc_new` and `auroc_known` are not of the training split, and left out where there are no such pairs.
 
         Raises:
             ModelError: The model's output is not (B, 1).
@@ -109,6 +120,10 @@ class TemporalLink(OnVectors):
         if new is not None and bool(new.any()):
             kept = torch.cat([new, torch.ones_like(new)]).to(y.device)
             found["auroc_new"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
+        if split != "train":
+            kept = self._met[self._rows(split, 0, 0)[0]].all(dim=1).to(y.device)
+            if 0 < int(truth[kept].sum()) < int(kept.sum()):
+                found["auroc_known"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
         return found
 
 
@@ -129,6 +144,25 @@ def _split(events: Events, val: float, test: float, *, leaky: bool, seed: int) -
     parts = [rows[:size].sort().values for rows, size in zip(draws, (n_train, n_val), strict=True)]
     train, val_ = (Events(before.source[rows], before.target[rows], before.time[rows], events.nodes) for rows in parts)
     return {"train": train, "val": val_, "test": events[n_train + n_val :]}
+
+
+def _samplers(events: Events, splits: dict[Split, Events], *, leaky: bool) -> dict[Split, NegativeSampler]:
+    """Returns what draws the pairs without an edge of each split: of nodes that were met by its end."""
+    every = events.graph()
+    if leaky:
+        return dict.fromkeys(splits, NegativeSampler(every))
+    ends = {part: _touched(splits[part]) for part in splits}
+    before = torch.cat([ends["train"], ends["val"]])
+    return {
+        "train": NegativeSampler(splits["train"].graph(), among=ends["train"]),
+        "val": NegativeSampler(every, among=before),
+        "test": NegativeSampler(every, among=torch.cat([before, ends["test"]])),
+    }
+
+
+def _touched(events: Events) -> Tensor:
+    found: Tensor = torch.unique(torch.cat([events.source, events.target]))
+    return found
 
 
 def _against(events: Events, sampler: NegativeSampler, seed: int) -> Tensor:

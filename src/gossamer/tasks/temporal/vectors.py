@@ -25,7 +25,7 @@ from gossamer.tasks.seeding import generator
 from gossamer.tasks.task import Split, Task
 from gossamer.tasks.temporal.events import Events
 
-_ROWS = 65_536  # at a time when nothing is learned, so that hidden layers take little memory
+_ROWS = 8192  # at a time when nothing is learned, so that hidden layers stay in cache
 
 
 @dataclass(frozen=True, kw_only=True)
