@@ -77,13 +77,16 @@ def test_divergence_is_that_of_the_distributions() -> None:
 def test_the_loss_is_cross_entropy_and_the_divergence_under_attack() -> None:
     task, model = images(), linear()
     batch = next(task.batches("train"))
-    plain = float(task.loss(model, batch))
-    assert float(Robust(task, Robustness(beta=0.0)).loss(model, batch)) == pytest.approx(plain)
-    still = Robustness(train=Attack(radius=0.0))
-    assert float(Robust(task, still).loss(model, batch)) == pytest.approx(plain, abs=1e-5)
-    losses = [float(Robust(task, Robustness(beta=beta)).loss(model, batch)) for beta in (1.0, 2.0)]
+
+    def loss(robustness: Robustness) -> float:
+        return Robust(task, robustness).loss(model, batch).item()
+
+    plain = task.loss(model, batch).item()
+    assert loss(Robustness(beta=0.0)) == pytest.approx(plain)
+    assert loss(Robustness(train=Attack(radius=0.0))) == pytest.approx(plain, abs=1e-5)
+    losses = [loss(Robustness(beta=beta)) for beta in (1.0, 2.0)]
     assert losses[1] - plain == pytest.approx(2.0 * (losses[0] - plain), rel=0.05)
-    wide = [float(Robust(task, Robustness(train=Attack(radius=radius))).loss(model, batch)) for radius in (0.01, 0.05)]
+    wide = [loss(Robustness(train=Attack(radius=radius))) for radius in (0.01, 0.05)]
     assert plain < wide[0] < wide[1]
 
 

@@ -237,8 +237,8 @@ PAPER = register(
         arxiv="2209.04766",
         departures=(
             "On vectors of walks both methods train with the optimiser of one of them, for links that of sparse "
-            "training, for nodes that of train-and-prune, each under its own schedule; plain gradient descent hardly "
-            "learns small data sets of links in as many epochs. Weights are those that are best on validation among "
+            "training, for nodes that of train-and-prune, each under its own schedule; plain gradient descent "
+            "was a point or so worse for links on validation. Weights are those that are best on validation among "
             "the epochs of final sparsity. On the GCN, counted with features as they are stored, nearly all zero, "
             "the first layer is a smaller part of the whole and sparse training saves less. On temporal walks "
             "splits are free of leaks, data sets are smaller ones, and brain is a generated graph of communities."
