@@ -1,11 +1,14 @@
-"""Asks for networks of 75, 50 and 25 % of the dense latency, and measures each again in a process of its own.
+"""Asks for networks of 75, 50 and 25 % of the dense latency, and measures each again in a process that searched nothing.
 
-A trial initialises a network from its seed, lets `compress` search for the sparsity of SIMD blocks under
-`latency<=X`, trains the result for an epoch on generated images of the data set's shape (latency depends on the zeros,
-not on what the images show), saves it, and loads and times it in a fresh process. A network keeps its word if that
-latency is at most 1.05 X; where the search says that X is out of reach, the trial is counted as such.
+A trial initialises a network from its seed, lets `compress` turn the method's knob under `latency<=X`, trains the
+result for an epoch on a few real images (generated ones without the data sets: latency depends on the weights, not on
+what the images show), and saves it. Then fresh processes load the saved networks, a few in each, and time them as they
+are deployed. A network keeps its word if that latency is at most 1.05 X; where the search says that X is out of reach,
+the trial counts as such. Every trial is a file in the output folder and is not made again, so that the command may be
+stopped and given again; with `--seconds` it stops by itself, between two trials.
 
-    python -m benchmarks.budgets --networks lenet resnet20 --batch 1 --trials 10
+    python -m benchmarks.budgets --networks lenet resnet20 --batch 1 --trials 10 --out results --seconds 280
+    python -m benchmarks.budgets --out results --table
 """
 
 from __future__ import annotations
@@ -15,64 +18,161 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gossamer.compression import compress, method
-from gossamer.compression.compressed import Compressed
-from gossamer.cost import Budget, measure
-from gossamer.deploy import load, save
+from gossamer.cost import Budget
+from gossamer.deploy import deployment, load, measure_deployed
+from gossamer.errors import GossamerError
+from gossamer.files import read_json, write_json
 from gossamer.models import for_task
-from gossamer.tasks import ImageClassification, Images
+from gossamer.tasks import ImageClassification, Images, datasets
 from gossamer.train import Training
 
 SHAPES = {"lenet": (1, 28, 28), "resnet20": (3, 32, 32)}
+DATA = {"lenet": "fashion-mnist", "resnet20": "cifar10"}
+METHODS = {"lenet": "channels", "resnet20": "magnitude-simd"}  # whose knob reaches furthest down in latency
+SLACK = 1.05
+_TRAIN, _TEST = 256, 64  # images
+_TOGETHER = 5  # networks that one fresh process measures
 
 
-def task(network: str, batch: int) -> ImageClassification:
+def images(network: str, out: Path) -> Images:
+    """Returns a few images of the network's data set, kept in the output folder; generated ones where it is not there."""
+    path = out / f"{DATA[network]}.pt"
+    if not path.exists():
+        try:
+            whole = datasets.read(DATA[network])
+        except GossamerError as error:
+            print(f"generated images instead of {DATA[network]}: {error}", file=sys.stderr)
+            return generated(network)
+        assert isinstance(whole, Images)
+        some = whole.train_x[:_TRAIN], whole.train_y[:_TRAIN], whole.test_x[:_TEST], whole.test_y[:_TEST]
+        out.mkdir(parents=True, exist_ok=True)
+        torch.save([one.clone() for one in some], path)
+    return Images(*torch.load(path), classes=10)
+
+
+def generated(network: str) -> Images:
     draw = torch.Generator().manual_seed(0)
-    x = torch.randint(256, (320, *SHAPES[network]), dtype=torch.uint8, generator=draw)
-    y = torch.randint(10, (320,), generator=draw)
-    images = Images(train_x=x[:256], train_y=y[:256], test_x=x[256:], test_y=y[256:], classes=10)
-    return ImageClassification(images, example_batch=batch)
+    x = torch.randint(256, (_TRAIN + _TEST, *SHAPES[network]), dtype=torch.uint8, generator=draw)
+    y = torch.randint(10, (len(x),), generator=draw)
+    return Images(train_x=x[:_TRAIN], train_y=y[:_TRAIN], test_x=x[_TRAIN:], test_y=y[_TRAIN:], classes=10)
 
 
-def measured_afresh(result: Compressed, network: str, batch: int) -> float:
-    """Returns the median latency, in milliseconds, of the saved network in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.gossamer"
-        save(file, result.deployed, plan=() if result.accelerated is None else result.accelerated.changes)
-        command = [sys.executable, "-m", "benchmarks.budgets", "--measure", str(file), "--networks", network]
-        done = subprocess.run([*command, "--batch", str(batch)], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+def task(network: str, batch: int, out: Path | None = None) -> ImageClassification:
+    """Returns the task, with images of the data set where there is a folder to keep them in."""
+    return ImageClassification(generated(network) if out is None else images(network, out), example_batch=batch)
 
 
-def trial(network: str, batch: int, epochs: int, bound_ms: float, seed: int) -> dict[str, object]:
-    what = task(network, batch)
+def timed(model: torch.nn.Module, network: str, batch: int) -> dict[str, Any]:
+    """Returns the latency of a network as it is deployed, in milliseconds, and what it runs on."""
+    example = task(network, batch).example()
+    cost = measure_deployed(model, example, deployment(model, example, accelerate=False), beside=False)
+    return {"latency_ms": cost.latency_ms, "runs_on": cost.runs_on}
+
+
+def trial(out: Path, folder: Path, network: str, batch: int, bound_ms: float, seed: int) -> dict[str, Any]:
+    what = task(network, batch, out)
     torch.manual_seed(seed)
-    model = for_task(network, what)
     start = time.perf_counter()
     result = compress(
-        model,
+        for_task(network, what),
         what,
-        method("magnitude-simd"),
-        training=Training(epochs=epochs),
+        method(METHODS[network]),
+        training=Training(epochs=1),
         budget=Budget(latency_ms=bound_ms),
         seed=seed,
         progress=False,
     )
-    seconds = time.perf_counter() - start
+    result.save(folder / "model.gossamer")
     return {
         "seed": seed,
+        "bound_ms": bound_ms,
         "met": result.met_budget,
         "sparsity": result.requested,
         "latency_ms": result.cost.latency_ms,
-        "again_ms": measured_afresh(result, network, batch),
-        "seconds": seconds,
+        "runs_on": result.cost.runs_on,
+        "eager_latency_ms": result.cost.eager_latency_ms,
+        "seconds": time.perf_counter() - start,
     }
+
+
+def remeasure(folders: list[Path], network: str, batch: int) -> None:
+    """Times saved networks in a process of their own, which adds what it finds to their records."""
+    for first in range(0, len(folders), _TOGETHER):
+        some = [str(folder) for folder in folders[first : first + _TOGETHER]]
+        command = [sys.executable, "-m", "benchmarks.budgets", "--networks", network, "--batch", str(batch)]
+        subprocess.run([*command, "--measure", *some], check=True)
+
+
+def measure_here(folders: list[Path], network: str, batch: int) -> None:
+    for folder in folders:
+        found = timed(load(folder / "model.gossamer"), network, batch)
+        record = read_json(folder / "trial.json")
+        write_json(folder / "trial.json", {**record, "again_ms": found["latency_ms"], "again_on": found["runs_on"]})
+
+
+def dense(out: Path, network: str, batch: int) -> float:
+    """Returns the dense network's latency, in milliseconds, measured once."""
+    path = out / f"{network}-{batch}" / "dense.json"
+    if not path.exists():
+        torch.manual_seed(0)
+        write_json(path, timed(for_task(network, task(network, batch)).eval(), network, batch))
+    return float(read_json(path)["latency_ms"])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Makes the trials that are missing: every setting's first, then every setting's second, and so on."""
+    end = time.perf_counter() + options.seconds
+    out: Path = options.out
+    longest = 0.0
+    for network in options.networks:
+        for seed in range(options.trials):
+            for part in options.parts:
+                begun = time.perf_counter()
+                folder = out / f"{network}-{options.batch}" / f"{part:g}" / str(seed)
+                if (folder / "trial.json").exists():
+                    continue
+                if begun + longest > end:
+                    return
+                folder.mkdir(parents=True, exist_ok=True)
+                bound = part * dense(out, network, options.batch)
+                record = trial(out, folder, network, options.batch, bound, seed)
+                write_json(folder / "trial.json", record)
+                print(json.dumps({"network": network, "part": part, **record}), flush=True)
+                longest = max(longest, time.perf_counter() - begun)
+
+
+def again(options: argparse.Namespace) -> None:
+    """Measures afresh what was not yet."""
+    for network in options.networks:
+        found = sorted((options.out / f"{network}-{options.batch}").glob("*/*/trial.json"))
+        remeasure([path.parent for path in found if "again_ms" not in read_json(path)], network, options.batch)
+
+
+def table(out: Path) -> None:
+    """Prints one line a setting."""
+    for setting in sorted(path for path in out.glob("*-*/*") if path.is_dir()):
+        rows = [row for path in sorted(setting.glob("*/trial.json")) if "again_ms" in (row := read_json(path))]
+        if not rows:
+            continue
+        network, _, batch = setting.parent.name.rpartition("-")
+        whole = float(read_json(setting.parent / "dense.json")["latency_ms"])
+        bound = float(setting.name) * whole
+        kept = sum(row["again_ms"] <= SLACK * bound for row in rows)
+        met = sum(row["met"] for row in rows)
+        middle = {key: statistics.median(row[key] for row in rows) for key in ("again_ms", "sparsity", "seconds")}
+        worst = max(row["again_ms"] for row in rows) / bound
+        print(
+            f"{network} batch {batch}, X = {float(setting.name):.0%} of {whole:.4f} ms: {kept} of {len(rows)} within "
+            f"{SLACK} X when measured again, {met} met by the search; median {middle['again_ms'] / bound:.3f} X, "
+            f"largest {worst:.3f} X, {METHODS[network]} {middle['sparsity']:.3f}, {middle['seconds']:.0f} s a trial"
+        )
 
 
 def main() -> None:
@@ -81,34 +181,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--parts", type=float, nargs="+", default=[0.75, 0.5, 0.25])
     parser.add_argument("--trials", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--measure", type=Path, help="only time this saved network")
+    parser.add_argument("--out", type=Path, default=Path("budgets"), help="folder of the trials")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial that would not be over by then")
+    parser.add_argument("--again", action="store_true", help="only measure finished trials once more, afresh")
+    parser.add_argument("--table", action="store_true", help="only print what the folder holds")
+    parser.add_argument("--measure", type=Path, nargs="+", help="only time these folders' networks, in this process")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.measure:
-        example = task(options.networks[0], options.batch).example()
-        print(measure(load(options.measure), example, repeats=100_000, seconds=1.0).latency_ms)
-        return
-    for network in options.networks:
-        what = task(network, options.batch)
-        torch.manual_seed(0)
-        dense = measure(for_task(network, what).eval(), what.example(), repeats=100_000, seconds=2.0).latency_ms
-        assert dense is not None
-        for part in options.parts:
-            seeds = range(options.first, options.first + options.trials)
-            rows = [trial(network, options.batch, options.epochs, part * dense, seed) for seed in seeds]
-            met = [row for row in rows if row["met"]]
-            kept = [row for row in met if row["again_ms"] <= 1.05 * part * dense]
-            middle = {key: statistics.median(row[key] for row in rows) for key in ("again_ms", "sparsity", "seconds")}
-            print(
-                f"{network} batch {options.batch}, X = {part:.0%} of {dense:.3f} ms: {len(met)} of {len(rows)} met,"
-                f" {len(kept)} of them within 1.05 X when measured again; medians: {middle['again_ms'] / dense:.1%} of"
-                f" dense, sparsity {middle['sparsity']:.3f}, {middle['seconds']:.0f} s a trial"
-            )
-            print(
-                json.dumps({"network": network, "batch": options.batch, "part": part, "dense_ms": dense, "rows": rows})
-            )
+        measure_here(options.measure, options.networks[0], options.batch)
+    elif options.table:
+        table(options.out)
+    else:
+        if not options.again:
+            run(options)
+        again(options)
+        table(options.out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,8 +21,9 @@ from gossamer.counting import Profile, count_macs, evaluating
 from gossamer.errors import SettingError, unknown
 from gossamer.graph import Graph
 from gossamer.settings import Settings, bounded
-from gossamer.timing import against, interleaved, using_threads
+from gossamer.timing import Timing, against, interleaved, using_threads
 
+PYTORCH = "PyTorch"  # what `measure` times
 _SHORT = {"latency": "latency_ms", "memory": "peak_memory_bytes"}
 _TIMES = {"": 1.0, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}  # milliseconds
 _SIZES = {
@@ -32,7 +34,7 @@ _SIZES = {
     "ki": 1024.0,
 }
 
-__all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "graph_bytes", "identity", "measure"]
+__all__ = ["Budget", "Cost", "Profile", "count_macs", "distinct", "graph_bytes", "identity", "measure", "time_call"]
 
 
 @runtime_checkable
@@ -55,8 +57,12 @@ class Cost:
             that share memory count once.
         macs: Multiply-accumulates that really run in one call on the example.
         training_macs: Those of the training that made the network, if known.
-        latency_ms: Median time of one call on the example.
+        latency_ms: Median time of one call on the example, by what `runs_on` names.
         latency_spread_ms: Interquartile range of those times.
+        runs_on: What was timed for `latency_ms`: "engine" (`gossamer.deploy.compile`), "engine with PyTorch" (where
+            some operators have no kernel), "accelerated PyTorch" (`gossamer.deploy.accelerate`) or "PyTorch".
+        eager_latency_ms: Median time of one call of the network as it is in PyTorch.
+        compiled_latency_ms: The same under `torch.compile`, which is measured only where that was asked for.
         peak_memory_bytes: Parameters and buffers as they lie in memory, plus the most that tensors made
             during one call take at one time; the example itself is not counted.
         graph_bytes: The edges of the example as they lie in memory, weights included; None where it has none.
@@ -69,12 +75,16 @@ class Cost:
     training_macs: float | None = None
     latency_ms: float | None = None
     latency_spread_ms: float | None = None
+    runs_on: str | None = None
+    eager_latency_ms: float | None = None
+    compiled_latency_ms: float | None = None
     peak_memory_bytes: int | None = None
     graph_bytes: int | None = None
 
     def ratio(self, other: Cost) -> dict[str, float]:
-        """Returns this cost over another's, by field, where both are known and the other is not zero."""
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self)}
+        """Returns this cost over another's, by field of numbers, where both are known and the other is not zero."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "runs_on"]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
         return {name: mine / its for name, (mine, its) in pairs.items() if mine is not None and its}
 
     def to_json(self) -> dict[str, Any]:
@@ -190,7 +200,9 @@ def measure(
     training_macs: float | None = None,
     budget: Budget | None = None,
 ) -> Cost:
-    """Returns what `model` takes on `example`; the model and the number of threads are left as they were.
+    """Returns what `model` takes on `example` in PyTorch; it and the number of threads are left as they were.
+
+    `gossamer.deploy.measure_deployed` times it as it would be deployed.
 
     Args:
         model: Any module; it runs in eval mode, without gradients.
@@ -214,10 +226,7 @@ def measure(
     timing = None
     if latency:
         with evaluating(model), torch.no_grad(), using_threads(threads):
-            if budget is not None and budget.latency_ms is not None:
-                timing = against(lambda: model(*example), budget.latency_ms)
-            else:
-                timing = interleaved({"model": lambda: model(*example)}, repeats=repeats, seconds=seconds)["model"]
+            timing = time_call(lambda: model(*example), repeats=repeats, seconds=seconds, budget=budget)
     return Cost(
         parameters=sum(parameter.numel() for parameter in parameters) + sum(count for count, _ in coded),
         nonzeros=sum(int(torch.count_nonzero(parameter)) for parameter in parameters) + sum(kept for _, kept in coded),
@@ -226,9 +235,20 @@ def measure(
         training_macs=training_macs,
         latency_ms=timing.median_ms if timing else None,
         latency_spread_ms=timing.spread_ms if timing else None,
+        runs_on=PYTORCH if timing else None,
+        eager_latency_ms=timing.median_ms if timing else None,
         peak_memory_bytes=sum(resident.values()) + profile.peak_bytes,
         graph_bytes=graph_bytes(example),
     )
+
+
+def time_call(
+    call: Callable[[], Any], *, repeats: int = 100, seconds: float = 1.0, budget: Budget | None = None
+) -> Timing:
+    """Times a call as `measure` times a network, with the same arguments."""
+    if budget is not None and budget.latency_ms is not None:
+        return against(call, budget.latency_ms)
+    return interleaved({"call": call}, repeats=repeats, seconds=seconds)["call"]
 
 
 def graph_bytes(example: tuple[Any, ...]) -> int | None:

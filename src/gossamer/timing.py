@@ -2,11 +2,18 @@
 
 Timing one thing for a second and then the other for a second compares two seconds of the machine's life as much as
 two things. Here every round calls each once, so that what disturbs the machine disturbs all of them.
+
+Before anything is timed, the C library is told to keep the memory that is freed (`keep_heap`). In a young process it
+hands the end of its heap back to the system after each call, and the next call pays for every page of it once more:
+a network whose activations take a few megabytes then takes up to twice as long as in a process that has run for a
+while, whose heap ends in something that stays. Timed like this, the two agree.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import math
 import statistics
 import time
@@ -24,6 +31,9 @@ _WARM_UP = 3  # calls before the first one that is timed
 _FEWEST = 5  # timed calls, however long one takes
 _PERIOD_MS = 20.0  # calls this near in time share what disturbs them; two periods do not, as far as is assumed
 _FIRST_SECONDS = 0.4  # about 20 periods: nothing is decided before
+_HEAP_BYTES = 2**30  # freed memory at the end of the heap that is kept
+_MAPPED_BYTES = 2**25  # larger tensors are mapped one by one, the most that the GNU C library allows
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of its `mallopt`
 _MANY = 1_000_000  # calls: the clock stops them first
 _DEVIATIONS = 3.0  # half-width of the interval of a median, in standard deviations of a rank: 99.7 %
 
@@ -134,6 +144,7 @@ def interleaved(
     """
     if repeats < 1:
         raise SettingError(f"repeats is {repeats}; expected at least 1")
+    keep_heap()
     synchronize = _synchronizer([out for call in calls.values() for out in tensors_in(call())])
     for call in list(calls.values()) * (_WARM_UP - 1):
         call()
@@ -151,6 +162,19 @@ def interleaved(
             synchronize()
             times[name].append((time.perf_counter() - start) * 1e3)
     return {name: Timing(tuple(values)) for name, values in times.items()}
+
+
+@functools.cache
+def keep_heap() -> bool:
+    """Has this process keep memory that is freed, from now on, and says whether its C library can do so.
+
+    Any library but GNU's is left as it is.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)) and bool(mallopt(_TRIM_THRESHOLD, _HEAP_BYTES))
 
 
 def _synchronizer(outputs: list[Tensor]) -> Callable[[], None]:

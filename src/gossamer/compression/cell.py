@@ -23,10 +23,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from gossamer.compression.compress import compress, deployed_cost
+from gossamer.compression.compress import compress, deployed_cost, deployment_notes
 from gossamer.compression.compressed import layer_table
 from gossamer.compression.method import Method
-from gossamer.cost import Budget, Cost, measure
+from gossamer.cost import Budget, Cost
 from gossamer.deploy.store import load, load_task
 from gossamer.errors import ModelError
 from gossamer.files import read_json
@@ -67,7 +67,7 @@ class Work:
     """What all cells share: it goes to every process that runs any of them.
 
     Attributes:
-        factory, task, training, accelerate, latency: As in `compare`.
+        factory, task, training, accelerate, latency, torch_compile: As in `compare`.
         threads: Of training.
         measuring_threads: Of choosing kernels and taking times.
     """
@@ -79,6 +79,7 @@ class Work:
     latency: bool
     threads: int
     measuring_threads: int
+    torch_compile: bool = False
 
     @property
     def measures(self) -> bool:
@@ -173,20 +174,25 @@ class Runner:
             return {**record, "status": "done", "notes": notes}
         task = self._task(cell.seed)
         seen = load_task(folder / "model.gossamer", task)
+        measuring: dict[str, Any] = {
+            "accelerate": work.accelerate,
+            "latency": work.latency,
+            "torch_compile": work.torch_compile,
+        }
         with using_threads(work.measuring_threads):
             if cell.seed not in self._before:
-                self._before[cell.seed] = measure(fresh, task.example(), latency=work.latency)
-            accelerated, cost = deployed_cost(
-                model, seen.example(), accelerate=work.accelerate, latency=work.latency, budget=cell.budget
-            )
+                _, self._before[cell.seed] = deployed_cost(fresh, task.example(), dense=True, **measuring)
+            made, cost = deployed_cost(model, seen.example(), budget=cell.budget, **measuring)
         cost = dataclasses.replace(cost, training_macs=sizes.training_macs)
+        notes = [*record["notes"], *deployment_notes(made, cost)]
         return {
             **record,
             "status": "done",
             "cost_before": self._before[cell.seed].to_json(),
             "cost": cost.to_json(),
-            "layers": layer_table(model, accelerated),
-            **_verdict(cell, cost, record["notes"]),
+            "layers": layer_table(model, made.accelerated, made.engine),
+            "notes": notes,
+            **_verdict(cell, cost, notes),
         }
 
     def _task(self, seed: int) -> Task:

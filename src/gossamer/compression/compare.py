@@ -57,6 +57,7 @@ def compare(
     threads: int | None = None,
     accelerate: bool = True,
     latency: bool = True,
+    torch_compile: bool = False,
     progress: bool = True,
 ) -> Frontier:
     """Compares methods on one model and one task at equal training, and writes `out/run.json`.
@@ -83,6 +84,7 @@ def compare(
             once, and otherwise takes PyTorch's own setting.
         accelerate: As in `compress`.
         latency: As in `compress`; a budget that bounds a measured cost has it measured.
+        torch_compile: As in `compress`; of the dense network and of the network of every cell.
         progress: Show progress bars.
 
     Returns:
@@ -113,6 +115,7 @@ def compare(
         training=training,
         accelerate=accelerate,
         latency=latency or any(map(timed, bounds)),
+        torch_compile=torch_compile,
         threads=threads or (torch.get_num_threads() if alone else 1),
         measuring_threads=threads or torch.get_num_threads(),
     )

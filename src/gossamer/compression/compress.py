@@ -1,4 +1,4 @@
-"""Compresses one network: start the method, train with its hooks, finish, accelerate, measure."""
+"""Compresses one network: start the method, train with its hooks, finish, deploy, measure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from gossamer.compression.compressed import Compressed
 from gossamer.compression.method import Method
 from gossamer.compression.search import settle, tighter
 from gossamer.compression.trial import copied, trials_shown, untrained
-from gossamer.cost import Budget, Cost, measure
+from gossamer.cost import PYTORCH, Budget, Cost
 from gossamer.counting import count_macs
-from gossamer.deploy.accelerate import Accelerated
-from gossamer.deploy.accelerate import accelerate as accelerate_model
+from gossamer.deploy.deployment import Deployment, deployment, measure_deployed
 from gossamer.errors import SettingError
 from gossamer.graph import KeptEdges
 from gossamer.tasks.task import Task
@@ -39,6 +38,7 @@ def compress(
     checkpoint: str | Path | None = None,
     accelerate: bool = True,
     latency: bool = True,
+    torch_compile: bool = False,
     progress: bool = True,
 ) -> Compressed:
     """Makes a smaller copy of `model`; the model itself is left untouched.
@@ -55,8 +55,11 @@ def compress(
         seed: Seed of everything random in the run.
         label: What to call the method in results; its registered name by default.
         checkpoint: Folder for checkpoints; a killed run called again with the same arguments goes on from there.
-        accelerate: Try a sparse kernel in each layer and keep those that measure faster here.
-        latency: Measure latency and peak memory; off, these fields of the costs are None.
+        accelerate: Deploy the network: on the engine where it compiles it, and in PyTorch with a sparse kernel in
+            each layer that has a faster one. Off, it is measured as PyTorch runs it.
+        latency: Measure latency, both ways; off, the latencies of the costs are None.
+        torch_compile: Measure the latency under `torch.compile` too, of the network that came in and of the
+            compressed one; it takes seconds to minutes for each. No search does so.
         progress: Show progress bars.
 
     Returns:
@@ -84,6 +87,7 @@ def compress(
         checkpoint=None if checkpoint is None else Path(checkpoint),
         accelerate=accelerate,
         latency=latency or (budget is not None and not {"latency_ms", "peak_memory_bytes"}.isdisjoint(budget.bounds())),
+        torch_compile=torch_compile,
         progress=progress,
     )
     if budget is None:
@@ -107,28 +111,28 @@ def compress(
 
 
 def deployed_cost(
-    model: nn.Module, example: tuple[Any, ...], *, accelerate: bool, latency: bool, budget: Budget | None = None
-) -> tuple[Accelerated | None, Cost]:
-    """Returns a network with its kernels, None where they are not asked for, and what it takes.
+    model: nn.Module,
+    example: tuple[Any, ...],
+    *,
+    accelerate: bool,
+    latency: bool,
+    torch_compile: bool = False,
+    dense: bool = False,
+    budget: Budget | None = None,
+) -> tuple[Deployment, Cost]:
+    """Returns a network as it is deployed, and what it takes.
 
     Args:
         model: The network; left as it is.
         example: Its positional arguments.
-        accelerate: Whether to try a sparse kernel in each layer.
-        latency: Whether to time the network as it will run.
+        accelerate: Whether to deploy it at all, or to measure it as PyTorch runs it.
+        latency: Whether to time it.
+        torch_compile: Whether to time it under `torch.compile` too.
+        dense: Whether the network is what others are compared with: its MACs and memory are those of PyTorch.
         budget: A latency that it bounds is timed until it is clear on which side of the bound it is.
-
-    Returns:
-        The accelerated network, and a cost with latency, MACs and memory of what runs and sizes of `model`.
     """
-    accelerated = accelerate_model(model, example) if accelerate else None
-    sizes = measure(model, example, latency=latency and accelerated is None, budget=budget)
-    if accelerated is None:
-        return None, sizes
-    running = measure(accelerated.model, example, latency=latency, budget=budget)
-    return accelerated, dataclasses.replace(
-        running, parameters=sizes.parameters, nonzeros=sizes.nonzeros, bytes=sizes.bytes
-    )
+    made = deployment(model, example, engine=accelerate and latency, accelerate=accelerate and not dense)
+    return made, measure_deployed(model, example, made, latency=latency, torch_compile=torch_compile, budget=budget)
 
 
 def _run(
@@ -143,13 +147,15 @@ def _run(
     checkpoint: Path | None,
     accelerate: bool,
     latency: bool,
+    torch_compile: bool,
     progress: bool,
 ) -> Compressed:
     small = copied(model)
     example = task.example()
     _kept_edges(task)  # which edges they are can be said, or nothing is trained
     quality_before = task.evaluate(small, "test")
-    cost_before = measure(small, example, latency=latency)
+    measuring: dict[str, Any] = {"accelerate": accelerate, "latency": latency, "torch_compile": torch_compile}
+    _, cost_before = deployed_cost(small, example, dense=True, **measuring)
 
     histories: list[History] = []
     report: dict[str, Any] = {}
@@ -180,13 +186,14 @@ def _run(
         report = run.report()
         seen = run.task or seen
 
-    accelerated, cost = deployed_cost(small, seen.example(), accelerate=accelerate, latency=latency, budget=budget)
+    made, cost = deployed_cost(small, seen.example(), budget=budget, **measuring)
     knob = methods[-1].knob
     return Compressed(
         model=small,
         task=seen,
         kept_edges=_kept_edges(seen),
-        accelerated=accelerated,
+        accelerated=made.accelerated,
+        engine=made.engine,
         label=label or "+".join(method.name for method in methods),
         methods=methods,
         seed=seed,
@@ -197,9 +204,22 @@ def _run(
         cost_before=cost_before,
         cost=dataclasses.replace(cost, training_macs=training_macs),
         histories=tuple(histories),
-        notes=tuple(note for history in histories for note in history.notes),
+        notes=(*(note for history in histories for note in history.notes), *deployment_notes(made, cost)),
         report=report,
     )
+
+
+def deployment_notes(made: Deployment, cost: Cost) -> list[str]:
+    """Returns what a reader must know of how a network runs, a sentence each."""
+    if cost.latency_ms is None or cost.eager_latency_ms is None or made.runs_on == PYTORCH:
+        return []
+    notes = [f"It runs on {made.runs_on}: {made.reason}."] if made.reason else []
+    if cost.eager_latency_ms < cost.latency_ms:
+        notes.append(
+            f"PyTorch runs it faster here than the {made.runs_on}: {cost.eager_latency_ms:.3g} ms as it is, against "
+            f"{cost.latency_ms:.3g} ms."
+        )
+    return notes
 
 
 def _step_macs(model: nn.Module, task: Task) -> float:

@@ -11,6 +11,7 @@ from torch import nn
 
 from gossamer.cost import Cost
 from gossamer.deploy.accelerate import Accelerated
+from gossamer.deploy.engine import Engine
 from gossamer.deploy.store import save
 from gossamer.graph import KeptEdges
 from gossamer.tasks.task import Task
@@ -28,8 +29,10 @@ class Compressed:
         model: The compressed network, plain modules with exact zeros; trains, saves and exports like any other.
         task: What it was made for, and is evaluated and measured on: the task that came in, on the edges that stay.
         kept_edges: Which edges those are, where a method removed some; a file keeps them too.
-        accelerated: The same network with a sparse kernel in each layer where that measured faster; None where
-            acceleration was not asked for.
+        accelerated: The same network in PyTorch with a sparse kernel in each layer where that measured faster; None
+            where acceleration was not asked for.
+        engine: The same network on the engine, compiled for the task's example; None where it does not run there, or
+            was not to be timed.
         label: The method's name as the caller wrote it.
         methods: The settings of the methods applied, in order.
         seed: The seed of everything random in the run.
@@ -61,10 +64,11 @@ class Compressed:
     met_budget: bool | None = None
     notes: tuple[str, ...] = field(default=())
     report: dict[str, Any] = field(default_factory=dict)
+    engine: Engine | None = None
 
     @property
     def deployed(self) -> nn.Module:
-        """The network as it should run here: the accelerated one where there is one."""
+        """The network as it should run here in PyTorch: the accelerated one where there is one."""
         return self.model if self.accelerated is None else self.accelerated.model
 
     @property
@@ -83,7 +87,7 @@ class Compressed:
 
     def layers(self) -> list[dict[str, Any]]:
         """Returns one record a weight: name, kind, shape, sizes, sparsity, and the kernel chosen and why."""
-        return layer_table(self.model, self.accelerated)
+        return layer_table(self.model, self.accelerated, self.engine)
 
     def save(self, path: str | Path) -> Path:
         """Writes the network and the record of how it was made to one file; `gossamer.load` reads it back.
@@ -129,8 +133,11 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
                 yield (f"{path}.{name}" if path else name), type(module).__name__, parameter
 
 
-def layer_table(model: nn.Module, accelerated: Accelerated | None) -> list[dict[str, Any]]:
-    """Returns one record a weight of `model`, with the kernel that `accelerated` chose for its layer and why."""
+def layer_table(
+    model: nn.Module, accelerated: Accelerated | None, engine: Engine | None = None
+) -> list[dict[str, Any]]:
+    """Returns one record a weight of `model`: the kernel `accelerated` chose for its layer and why, and the engine's."""
+    on_engine = {} if engine is None else engine.kernels
     choices = {} if accelerated is None else {choice.layer: choice for choice in accelerated.choices}
     table = []
     for name, kind, weight in weights_of(model):
@@ -148,6 +155,7 @@ def layer_table(model: nn.Module, accelerated: Accelerated | None) -> list[dict[
                 "reason": choice.reason if choice else "not timed",
                 "dense_ms": choice.dense_ms if choice else None,
                 "kernel_ms": choice.kernel_ms if choice else None,
+                "engine": on_engine.get(name),
             }
         )
     return table

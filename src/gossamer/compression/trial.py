@@ -18,7 +18,8 @@ from gossamer.compression.method import Method
 from gossamer.compression.search import Trial
 from gossamer.console import stderr
 from gossamer.cost import Budget, Cost, measure
-from gossamer.deploy.accelerate import accelerate as accelerate_model
+from gossamer.deploy.deployment import deployment, measure_deployed
+from gossamer.deploy.engine.traces import Traces
 from gossamer.errors import ModelError
 from gossamer.tasks.task import Task
 from gossamer.train import Training, fit
@@ -45,7 +46,7 @@ def untrained(
         budget: Says what to measure; a bounded latency is timed until it is clear on which side of the bound it is.
         training: How to train where a method cannot do without; its epochs do not count.
         seed: Seed of everything random.
-        accelerate: Measure with the fastest kernel in each layer.
+        accelerate: Measure the network as it is deployed, as in `compress`.
 
     Raises:
         ModelError: The model cannot be copied. The function returned raises what its method raises.
@@ -54,7 +55,9 @@ def untrained(
     training = (Training() if training is None else training).replace(epochs=0)
     for method in before:
         start, task = _smaller(start, task, method, training, seed)
+    traces = Traces()
     bounded = set(budget.bounds())
+    timed, counted = "latency_ms" in bounded, not bounded.isdisjoint(_RUNNING - {"latency_ms"})
 
     def cost(method: Method) -> Cost:
         small, seen = _smaller(copy.deepcopy(start), task, method, training, seed)
@@ -62,8 +65,8 @@ def untrained(
         sizes = measure(_as_if_trained(small), example, latency=False)
         if bounded.isdisjoint(_RUNNING):
             return sizes
-        running = accelerate_model(small, example).model if accelerate else small
-        found = measure(running, example, latency="latency_ms" in bounded, budget=budget)
+        made = deployment(small, example, engine=accelerate and timed, accelerate=accelerate and counted, traces=traces)
+        found = measure_deployed(small, example, made, latency=timed, beside=False, budget=budget)
         return dataclasses.replace(found, parameters=sizes.parameters, nonzeros=sizes.nonzeros, bytes=sizes.bytes)
 
     return cost

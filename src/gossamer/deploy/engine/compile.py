@@ -11,14 +11,20 @@ from gossamer.deploy.engine.engine import Engine
 from gossamer.deploy.engine.kernels import choose_kernels
 from gossamer.deploy.engine.lower import lower
 from gossamer.deploy.engine.passes import simplify
+from gossamer.deploy.engine.traces import Traces, tensors_of
 from gossamer.deploy.export.inputs import inputs_of
 from gossamer.deploy.export.layers import standard_layers
-from gossamer.deploy.export.trace import predicting, trace, with_our_layers
+from gossamer.deploy.export.trace import predicting, with_our_layers
 from gossamer.errors import SettingError
 
 
 def compile(  # noqa: A001  it is called as gossamer.deploy.compile
-    model: nn.Module, example: tuple[Any, ...], *, dynamic: bool = True, threads: int | None = None
+    model: nn.Module,
+    example: tuple[Any, ...],
+    *,
+    dynamic: bool = True,
+    threads: int | None = None,
+    traces: Traces | None = None,
 ) -> Engine:
     """Compiles a network for prediction on this machine's CPU.
 
@@ -28,6 +34,7 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         example: Its positional arguments; tensors, CSR or Graph.
         dynamic: Whether the number of images, nodes and edges may differ from call to call.
         threads: Of a call; PyTorch's own number by default.
+        traces: Traced programs of networks of the same structure, one of which is taken if it is there.
 
     Returns:
         The engine, which is called like the model. What has no kernel runs in PyTorch; `Engine.torch_steps` names it.
@@ -45,7 +52,9 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         inputs = inputs.fixed()
     with torch.no_grad():
         single = isinstance(plain(*example), Tensor)
-    graph = simplify(lower(trace(with_our_layers(plain, inputs), inputs, standard=False)))
+    network = with_our_layers(plain, inputs)
+    program = (Traces() if traces is None else traces).program(network, inputs)
+    graph = simplify(lower(program, tensors_of(network)))
     sizes = {
         size: one.value.shape[axis]
         for value, one in zip(graph.inputs, inputs.of, strict=True)

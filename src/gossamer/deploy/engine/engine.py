@@ -79,6 +79,12 @@ class Engine:
         """The operators that run in PyTorch because there is no kernel for them; () where all is native."""
         return tuple(step.origin for run in self._runs if isinstance(run, _Torch) for step in run.segment.steps)
 
+    @property
+    def kernels(self) -> dict[str, str]:
+        """The kernel of each product whose weight is a parameter of the network, by the parameter's name."""
+        steps = [step for run in self._runs for step in run.segment.steps]
+        return {step.layer: step.kernel for step in steps if step.layer}
+
     def __call__(self, *arguments: Any) -> Any:
         """Returns the network's output for its positional arguments, of any batch size or graph.
 

@@ -127,6 +127,7 @@ class Step:
             may hold a weight at all (None: all), and what follows.
         kernel: What was chosen for it, for `explain`.
         origin: The operators it stands for, for `explain`.
+        layer: Dotted name of the parameter that is its weight; "" where there is none.
         call: Of a PyTorch step: gets the values of `inputs` and returns those of `outputs`.
     """
 
@@ -142,6 +143,7 @@ class Step:
     relu: bool = False
     kernel: str = ""
     origin: str = ""
+    layer: str = ""
     call: Callable[..., Sequence[Any]] | None = None
 
     def replace(self, **changes: Any) -> Step:

@@ -1,7 +1,8 @@
 """Gives each product of the graph its kernel, by the clock of this machine.
 
-A weight without zeros is a pattern that leaves nothing out, in blocks of 16 outputs. For one with zeros, blocks of 16
-and of 8 outputs and single weights are packed and timed on inputs of the example's size; the fastest stays.
+A weight without zeros is a pattern that leaves nothing out, in blocks of 16 outputs. For one with zeros, or with fewer
+outputs than a block has, blocks of 16 and of 8 outputs and single weights are packed and timed on inputs of the
+example's size; the fastest stays.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gossamer.timing import interleaved
 
 PRODUCTS = ("linear", "convolution")
 _FEWEST_ZEROS = 0.1  # below this leaving out zeros has no chance
+_NARROW = 8  # outputs: half of a block is empty
 _REPEATS, _SECONDS = 30, 0.1
 
 
@@ -42,7 +44,7 @@ def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
     zeros = 1.0 - float(step.weight.count_nonzero()) / max(int(allowed.sum()), 1)
     own = "csr" if step.places is not None and float(allowed.float().mean()) < 1 / 24 else "blocks"
     candidates = {"dense": packed(step, own, allowed)}
-    if zeros >= _FEWEST_ZEROS:
+    if zeros >= _FEWEST_ZEROS or len(step.weight) <= _NARROW:
         candidates |= {kernel: packed(step, kernel, step.weight != 0) for kernel in ("blocks", "blocks8", "csr")}
     if len(candidates) == 1:
         return candidates["dense"].replace(kernel="dense")

@@ -6,7 +6,7 @@ without a rule, or used in a way that its rule does not know, becomes a PyTorch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -24,32 +24,38 @@ from gossamer.deploy.export.quiet import quiet
 _NOTHING = ("_assert", "sym_constrain")  # operators that only check
 
 
-def lower(program: ExportedProgram) -> Graph:
-    """Returns the graph of a traced program.
+def decomposed(program: ExportedProgram) -> ExportedProgram:
+    """Returns a traced program of plain tensors in the operators that have rules."""
+    with quiet():
+        return program.run_decompositions({})
+
+
+def lower(program: ExportedProgram, state: Mapping[str, Tensor] | None = None) -> Graph:
+    """Returns the graph of a program that `decomposed` returned.
 
     Args:
         program: Of plain tensors, traced for prediction.
+        state: Parameters and buffers to take instead of the program's own, by name.
     """
-    with quiet():
-        program = program.run_decompositions({})
-    lowering = _Lowering(program)
+    lowering = _Lowering(program, state or {})
     for node in program.graph.nodes:
         lowering.take(node)
     return lowering.builder.graph
 
 
 class _Lowering:
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: ExportedProgram, own: Mapping[str, Tensor]) -> None:
         self.builder = Builder()
         self._known: dict[Node, Any] = {}
         signature = program.graph_signature
-        state = {**program.state_dict, **program.constants}
+        state = {**program.state_dict, **program.constants, **own}
         named = {
             **signature.inputs_to_parameters,
             **signature.inputs_to_buffers,
             **signature.inputs_to_lifted_tensor_constants,
         }
         self._constants = {name: state[target] for name, target in named.items()}
+        self._parameters = signature.inputs_to_parameters
 
     def take(self, node: Node) -> None:
         """Lowers one node."""
@@ -96,10 +102,18 @@ class _Lowering:
         try:
             if name not in RULES:
                 raise Unsupported("no kernel")
-            return RULES[name](self.builder, node, *args, **kwargs)
+            found = RULES[name](self.builder, node, *args, **kwargs)
+            for step in self.builder.graph.steps[before:]:
+                step.layer = self._layer(node) if step.weight is not None else ""
+            return found
         except Unsupported:
             del self.builder.graph.steps[before:]
             return self._in_torch(node)
+
+    def _layer(self, node: Node) -> str:
+        """Returns the name of the parameter that is the weight of a product, of the network itself."""
+        names = [self._parameters[one.name] for one in node.all_input_nodes if one.name in self._parameters]
+        return next((name for name in names if not name.endswith("bias")), "").removeprefix("model.")
 
     def _given(self, argument: Any) -> Any:
         return map_arg(argument, lambda node: self._known[node])
@@ -162,4 +176,4 @@ def _replaced(tree: Any, change: Callable[[Any], Any], kind: type = Value) -> An
     return change(tree) if isinstance(tree, kind) else tree
 
 
-__all__ = ["NUMBERS", "lower"]
+__all__ = ["NUMBERS", "decomposed", "lower"]
