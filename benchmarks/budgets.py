@@ -1,4 +1,4 @@
-"""Asks for networks of 75, 50 and 25 % of the dense latency, and measures each again in a process that searched nothing.
+"""Asks for networks of 75, 50 and 25 % of the dense latency, and measures each again in a fresh process.
 
 A trial initialises a network from its seed, lets `compress` turn the method's knob under `latency<=X`, trains the
 result for an epoch on a few real images (generated ones without the data sets: latency depends on the weights, not on
@@ -42,7 +42,7 @@ _TOGETHER = 5  # networks that one fresh process measures
 
 
 def images(network: str, out: Path) -> Images:
-    """Returns a few images of the network's data set, kept in the output folder; generated ones where it is not there."""
+    """Returns a few images of the network's data set, kept in the output folder; generated ones without it."""
     path = out / f"{DATA[network]}.pt"
     if not path.exists():
         try:
@@ -76,8 +76,7 @@ def timed(model: torch.nn.Module, network: str, batch: int) -> dict[str, Any]:
     return {"latency_ms": cost.latency_ms, "runs_on": cost.runs_on}
 
 
-def trial(out: Path, folder: Path, network: str, batch: int, bound_ms: float, seed: int) -> dict[str, Any]:
-    what = task(network, batch, out)
+def trial(what: ImageClassification, folder: Path, *, network: str, bound_ms: float, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     start = time.perf_counter()
     result = compress(
@@ -142,7 +141,8 @@ def run(options: argparse.Namespace) -> None:
                     return
                 folder.mkdir(parents=True, exist_ok=True)
                 bound = part * dense(out, network, options.batch)
-                record = trial(out, folder, network, options.batch, bound, seed)
+                what = task(network, options.batch, out)
+                record = trial(what, folder, network=network, bound_ms=bound, seed=seed)
                 write_json(folder / "trial.json", record)
                 print(json.dumps({"network": network, "part": part, **record}), flush=True)
                 longest = max(longest, time.perf_counter() - begun)

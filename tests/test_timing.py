@@ -2,13 +2,15 @@
 
 import math
 import random
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 
 from gossamer.errors import SettingError
-from gossamer.timing import Timing, against, interleaved, median_interval, using_threads
+from gossamer.timing import Timing, against, interleaved, keep_heap, median_interval, using_threads
 
 
 def test_timing_counts_its_repeats_and_calls_in_turns():
@@ -92,3 +94,21 @@ def test_warm_calls_come_before_the_timed_one_of_the_same() -> None:
     )
     assert "".join(order[-8:]) == "aabbaabb"
     assert [len(timing.times_ms) for timing in times.values()] == [2, 2]
+
+
+@pytest.mark.skipif(not keep_heap(), reason="needs the GNU C library")
+def test_a_process_that_times_keeps_its_memory():
+    """What a call frees is there for the next: no page is mapped anew, however young the process."""
+    code = """
+import resource, torch
+from gossamer.timing import interleaved
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+call = lambda: [torch.zeros(1_000_000) + 1 for _ in range(4)]
+interleaved({"call": call}, repeats=5)
+before = faults()
+for _ in range(20):
+    call()
+print((faults() - before) / 20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 100, "four tensors of 4 MB have some 4000 pages"

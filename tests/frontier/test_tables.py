@@ -38,6 +38,17 @@ def test_cells_are_all_there_failed_ones_too(made: Frontier) -> None:
     assert (last["status"], last["error"], last["test_accuracy"], last["bytes"]) == ("failed", "a\nb", None, None)
 
 
+def test_what_a_latency_was_measured_on_stands_beside_it() -> None:
+    made = cells("rigl", [0.7, 0.8], 100)
+    for one, where, eager in zip(made, ("engine", "PyTorch"), (3.0, 5.0), strict=True):
+        one["cost"] |= {"latency_ms": 1.0, "runs_on": where, "eager_latency_ms": eager}
+    found = frontier(made)
+    (point,) = found.table().to_dataframe().to_dict("records")
+    assert (point["runs_on"], point["eager_latency_ms"]) == ("engine, PyTorch", 4.0)
+    assert found.to_dataframe()["runs_on"].tolist() == ["engine", "PyTorch"]
+    assert "compiled_latency_ms" not in found.table().columns, "no cell has one"
+
+
 def test_layers_have_a_row_each(made: Frontier) -> None:
     table = made.table("layers")
     assert [row[table.columns.index("shape")] for row in table.rows] == ["2x3", "2x3"]

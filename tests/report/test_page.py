@@ -53,6 +53,15 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(tmp_path: Path) -> No
     assert len(text.encode()) < 250_000, "22 networks"
 
 
+def test_the_page_says_what_a_latency_was_measured_on(tmp_path: Path) -> None:
+    text, outline = parsed(run(), tmp_path)
+    assert "Latency in eager PyTorch" in outline.text
+    assert outline.text.count("on engine") >= len(Frontier.from_json(run()).points())
+    assert re.search(r"<title>rigl 98 %: accuracy [^<]*, latency [^<]* \(on engine, eager PyTorch [^<]*\)", text)
+    assert 'data-view="latency_ms"' in text
+    assert 'data-view="eager_latency_ms"' not in text, "it is in the table"
+
+
 def test_the_page_can_be_read_aloud_and_by_keyboard(tmp_path: Path) -> None:
     _, outline = parsed(run(), tmp_path)
     names = [tag for tag, _ in outline.tags]

@@ -48,6 +48,7 @@ class Compress:
     patience: MaybeWhole = None  # epochs without progress before training stops (default: the network's own)
     seed: Whole = 0  # seed of weights, batches and splits
     threads: MaybeWhole = None  # of every product (default: PyTorch's own); small networks are fastest with 1
+    torch_compile: bool = False  # also measure latency under torch.compile: seconds to minutes a network
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
     string_ids: bool = False  # nodes of an edge list are names, whatever they look like
 
@@ -75,6 +76,7 @@ class Compress:
             seed=self.seed,
             label=self.method,
             checkpoint=self.out / "checkpoints",
+            torch_compile=self.torch_compile,
         )
         cell = {**result.to_json(), "id": self.method, "status": "done", "error": None}
         data = short(self.data or self.task or "")

@@ -21,6 +21,9 @@ _WRITE = {
     "graph_bytes": lambda value: units.count(value, "B"),
     "latency_ms": units.milliseconds,
     "latency_spread_ms": units.milliseconds,
+    "eager_latency_ms": units.milliseconds,
+    "compiled_latency_ms": units.milliseconds,
+    "runs_on": str,
 }
 
 
@@ -28,10 +31,11 @@ _WRITE = {
 class Measure:
     """Measures what a network takes: parameters, bytes, multiply-accumulates, latency and memory.
 
-    A saved network is measured as it is and with a sparse kernel in each layer where that is faster here; its
-    quality on the test split is shown too. A network of the zoo, and one of your own without --weights,
-    has fresh weights, so only its cost is shown. With --zeros, also what part of all that each layer reads, writes and
-    learns from is exactly zero, on the validation split.
+    The latency is that of the network as it would be deployed: on the engine where that compiles it, and beside it that
+    in eager PyTorch and, with --torch-compile, under torch.compile. A saved network is also measured in PyTorch with a
+    sparse kernel in each layer where that is faster here; its quality on the test split is shown too. A network of the
+    zoo, and one of your own without --weights, has fresh weights, so only its cost is shown. With --zeros, also what
+    part of all that each layer reads, writes and learns from is exactly zero, on the validation split.
 
     Examples:
       gossamer measure --data cora --model gcn
@@ -48,6 +52,7 @@ class Measure:
     seed: Whole = 0  # seed of the split
     columns: MaybeColumns = None  # of an edge list: source,target,weight,time in its order; _ leaves one out
     string_ids: bool = False  # nodes of an edge list are names, whatever they look like
+    torch_compile: bool = False  # also time it under torch.compile: seconds to minutes
     zeros: bool = False  # also count the zeros in activations and gradients, layer by layer
 
     def run(self, console: Console) -> dict[str, Any]:
@@ -58,13 +63,16 @@ class Measure:
         from gossamer import machine
         from gossamer.commands import inputs
         from gossamer.cost import measure
+        from gossamer.deploy import deployment, measure_deployed
 
         tasks = inputs.tasks(self.data, self.task, columns=self.columns, string_ids=self.string_ids)
         task = inputs.task_for(self.model, self.weights, tasks, seed=self.seed)
         variants, quality = self._variants(tasks, task)
-        costs = {
-            name: measure(model, task.example(), threads=self.threads).to_json() for name, model in variants.items()
-        }
+        (first, model), *others = variants.items()
+        made = deployment(model, task.example(), threads=self.threads, accelerate=False)
+        cost = measure_deployed(model, task.example(), made, torch_compile=self.torch_compile, threads=self.threads)
+        costs = {first: cost.to_json()}
+        costs |= {name: measure(one, task.example(), threads=self.threads).to_json() for name, one in others}
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("")
         for name in variants:
@@ -72,10 +80,14 @@ class Measure:
         for key in next(iter(costs.values())):
             values = [cost[key] for cost in costs.values()]
             if any(value is not None for value in values):
-                table.add_row(key, *(_WRITE.get(key, units.count)(value) for value in values))
+                table.add_row(
+                    key, *(units.MISSING if value is None else _WRITE.get(key, units.count)(value) for value in values)
+                )
         for name, value in quality.items():
             table.add_row(f"{name} (test)", units.quality(name, value))
         console.print(table)
+        if made.reason:
+            console.print(f"On {made.runs_on}: {made.reason}.", markup=False)
         counted = self._zeros(next(iter(variants.values())), task, console) if self.zeros else None
         return {
             "data": self.data or self.task,
@@ -114,3 +126,7 @@ class Measure:
             return {self.model: inputs.network(self.model, tasks, seed=self.seed)}, {}
         quick = accelerate(model, task.example(), threads=self.threads).model
         return {"as saved": model, "accelerated": quick}, task.evaluate(model, "test")
+
+
+def _written(key: str, value: Any) -> str:
+    return units.MISSING if value is None else _WRITE.get(key, units.count)(value)

@@ -19,7 +19,7 @@ from gossamer.compression.search import settle, tighter
 from gossamer.compression.trial import copied, trials_shown, untrained
 from gossamer.cost import PYTORCH, Budget, Cost
 from gossamer.counting import count_macs
-from gossamer.deploy.deployment import Deployment, deployment, measure_deployed
+from gossamer.deploy.running import Deployment, deployment, measure_deployed
 from gossamer.errors import SettingError
 from gossamer.graph import KeptEdges
 from gossamer.tasks.task import Task

@@ -136,7 +136,7 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
 def layer_table(
     model: nn.Module, accelerated: Accelerated | None, engine: Engine | None = None
 ) -> list[dict[str, Any]]:
-    """Returns one record a weight of `model`: the kernel `accelerated` chose for its layer and why, and the engine's."""
+    """Returns one record a weight of `model`: its layer's kernel in PyTorch and why, and on the engine."""
     on_engine = {} if engine is None else engine.kernels
     choices = {} if accelerated is None else {choice.layer: choice for choice in accelerated.choices}
     table = []

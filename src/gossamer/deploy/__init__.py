@@ -10,9 +10,9 @@ from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.changes import SwapPool as SwapPool
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
-from gossamer.deploy.deployment import Deployment as Deployment
-from gossamer.deploy.deployment import deployment as deployment
-from gossamer.deploy.deployment import measure_deployed as measure_deployed
+from gossamer.deploy.running import Deployment as Deployment
+from gossamer.deploy.running import deployment as deployment
+from gossamer.deploy.running import measure_deployed as measure_deployed
 from gossamer.deploy.engine import Engine as Engine
 from gossamer.deploy.engine import Explained as Explained
 from gossamer.deploy.engine import compile as compile  # noqa: A004

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from gossamer import units
 
-SAMPLED = frozenset({"latency_ms", "latency_spread_ms", "peak_memory_bytes"})  # every other cost is counted
+SAMPLED = frozenset(  # every other cost is counted
+    {"latency_ms", "latency_spread_ms", "eager_latency_ms", "compiled_latency_ms", "peak_memory_bytes"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
     """A cost: its field in `Cost`, its title, how it is written, and how less and more of it read after a factor.
 
-    One that most methods leave alone is shown only where it differs between networks.
+    One that most methods leave alone is shown only where it differs between networks. One that stands beside another is
+    in tables and has no chart on the page.
     """
 
     key: str
@@ -23,6 +26,7 @@ class Axis:
     fewer: str
     more: str
     if_it_differs: bool = False
+    beside: bool = False
 
     @property
     def measured(self) -> bool:
@@ -44,6 +48,22 @@ AXES = (
         more="more multiply-accumulates",
     ),
     Axis(key="latency_ms", title="Latency", write=units.milliseconds, fewer="faster", more="slower"),
+    Axis(
+        key="eager_latency_ms",
+        title="Latency in eager PyTorch",
+        write=units.milliseconds,
+        fewer="faster in PyTorch",
+        more="slower in PyTorch",
+        beside=True,
+    ),
+    Axis(
+        key="compiled_latency_ms",
+        title="Latency under torch.compile",
+        write=units.milliseconds,
+        fewer="faster under torch.compile",
+        more="slower under torch.compile",
+        beside=True,
+    ),
     Axis(
         key="nonzeros",
         title="Nonzero parameters",

@@ -15,6 +15,7 @@ from gossamer.frontier.axes import SAMPLED
 from gossamer.frontier.statistics import Estimate
 
 DENSE = "dense"
+RUNS_ON = "runs_on"  # the one field of a cost that is no number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,12 @@ class Point:
     def seeds(self) -> tuple[int, ...]:
         """The seeds that finished."""
         return self.test.seeds
+
+    @property
+    def runs_on(self) -> str | None:
+        """What its latency was measured on, "engine" mostly; all of them where seeds differ, None where not known."""
+        found = dict.fromkeys(cell["cost"][RUNS_ON] for cell in self.cells if cell["cost"].get(RUNS_ON))
+        return ", ".join(found) or None
 
     @property
     def quality(self) -> float:
@@ -128,7 +135,9 @@ def before(cells: Sequence[dict[str, Any]], metric: str) -> Point | None:
 def _point(cells: Sequence[dict[str, Any]], metric: str) -> Point:
     first, seeds = cells[0], tuple(int(cell["seed"]) for cell in cells)
     sparsities = [cell["sparsity"] for cell in cells if cell.get("sparsity") is not None]
-    names = dict.fromkeys(name for cell in cells for name, value in cell["cost"].items() if value is not None)
+    names = dict.fromkeys(
+        name for cell in cells for name, value in cell["cost"].items() if value is not None and name != RUNS_ON
+    )
     costs = {}
     for name in names:
         known = [(cell["cost"][name], cell["seed"]) for cell in cells if cell["cost"].get(name) is not None]

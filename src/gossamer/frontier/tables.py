@@ -12,6 +12,7 @@ from gossamer.errors import MissingExtraError, SettingError, unknown
 from gossamer.files import write_text
 from gossamer.frontier.axes import SAMPLED
 from gossamer.frontier.efficiency import per_nonzero
+from gossamer.frontier.points import RUNS_ON
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,8 @@ _COSTS = (
     "training_macs",
     "latency_ms",
     "latency_spread_ms",
+    "eager_latency_ms",
+    "compiled_latency_ms",
     "peak_memory_bytes",
     "graph_bytes",
 )
@@ -113,8 +116,9 @@ def _points(frontier: Frontier) -> Table:
             values.append(figure.mean if figure else None)
             if name in sampled:
                 values.append(figure.half_width() if figure else None)
-        rows.append((point.method, point.sparsity, point.budget, len(point.seeds), *values, id(point) in front))
-    columns = ("method", "sparsity", "budget", "seeds", *names, "front")
+        head = (point.method, point.sparsity, point.budget, len(point.seeds))
+        rows.append((*head, *values, point.runs_on, id(point) in front))
+    columns = ("method", "sparsity", "budget", "seeds", *names, RUNS_ON, "front")
     return Table(columns=columns, rows=tuple(rows))
 
 
@@ -126,7 +130,7 @@ def _cells(frontier: Frontier) -> Table:
         *("id", "method", "sparsity", "budget", "seed", "status", "error"),
         *(f"validation_{name}" for name in validated),
         *(f"test_{name}" for name in names),
-        *("measured_sparsity", *_COSTS, "met_budget"),
+        *("measured_sparsity", *_COSTS, RUNS_ON, "met_budget"),
     )
     rows = [
         (
@@ -134,7 +138,7 @@ def _cells(frontier: Frontier) -> Table:
             *((cell.get("validation") or {}).get(name) for name in validated),
             *((cell.get("quality") or {}).get(name) for name in names),
             cell.get("measured_sparsity"),
-            *((cell.get("cost") or {}).get(name) for name in _COSTS),
+            *((cell.get("cost") or {}).get(name) for name in (*_COSTS, RUNS_ON)),
             cell.get("met_budget"),
         )
         for cell in frontier.cells
@@ -144,7 +148,7 @@ def _cells(frontier: Frontier) -> Table:
 
 def _layers(frontier: Frontier) -> Table:
     """One row a weight of each finished cell."""
-    own = ("name", "kind", "parameters", "nonzeros", "sparsity", "kernel", "dense_ms", "kernel_ms", "reason")
+    own = ("name", "kind", "parameters", "nonzeros", "sparsity", "kernel", "dense_ms", "kernel_ms", "engine", "reason")
     columns = ("id", "method", "seed", "layer", "kind", "shape", *own[2:])
     rows = [
         (

@@ -94,9 +94,14 @@ class Recipe(Settings):
         example=1,
     )
     accelerate: bool = bounded(
-        True, doc="try a sparse kernel in each layer and keep those that are faster here", example=True
+        True,
+        doc="deploy each network: on the engine, and in PyTorch with the sparse kernels that are faster here",
+        example=True,
     )
-    latency: bool = bounded(True, doc="measure latency and peak memory", example=True)
+    latency: bool = bounded(True, doc="measure latency, of the deployed network and in eager PyTorch", example=True)
+    torch_compile: bool = bounded(
+        False, doc="measure latency under torch.compile too: seconds to minutes a network", example=False
+    )
     columns: tuple[str, ...] | None = bounded(
         None,
         doc="of an edge list: source,target,weight,time in its order; _ leaves one out",

@@ -45,6 +45,7 @@ def run(recipe: Recipe, *, progress: bool = True) -> Frontier:
         threads=recipe.threads,
         accelerate=recipe.accelerate,
         latency=recipe.latency,
+        torch_compile=recipe.torch_compile,
         progress=progress,
     )
 

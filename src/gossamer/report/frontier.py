@@ -31,7 +31,7 @@ def draw(frontier: Frontier, axis: Axis, *, width: float, height: float) -> Mark
         width: Pixels of the picture's box.
         height: Pixels of the picture's box.
     """
-    title = f"{frontier.metric} against {axis.title.lower()}"
+    title = f"{frontier.metric} against {_lower(axis.title)}"
     return chart.svg(width, height, *_drawn(frontier, axis, width, height, both=True), title=title)
 
 
@@ -55,7 +55,7 @@ def frontier_svg(run: Source, path: str | Path, *, cost: str = "bytes") -> Path:
     legend, rows = _legend(frontier, width, height)
     total = height + rows * 24 + 12
     subject = f"{frontier.run.get('model')} on {frontier.run.get('data')}"
-    title = f"{frontier.metric} against {axis.title.lower()}: {subject}"
+    title = f"{frontier.metric} against {_lower(axis.title)}: {subject}"
     picture = chart.svg(
         width,
         total,
@@ -97,9 +97,27 @@ def describe(frontier: Frontier, point: Point, axis: Axis, *, beaten: bool = Fal
     """Returns a point in one line: what it is, its quality, its cost, over how many seeds."""
     quality = units.quality(frontier.metric, point.test.mean, point.test.half_width())
     seeds = "1 seed" if point.test.count == 1 else f"{point.test.count} seeds"
-    cost = f"{axis.title.lower()} {axis.write(point.costs[axis.key].mean)}"
+    cost = f"{_lower(axis.title)} {axis.write(point.costs[axis.key].mean)}"
+    if axis.key == "latency_ms":
+        cost += latency_note(point)
     end = ", beaten beyond the noise" if beaten else ""
     return f"{point.label}: {frontier.metric} {quality}, {cost}, {seeds}{end}"
+
+
+def latency_note(point: Point) -> str:
+    """Returns what a point's latency was measured on, and the latencies in PyTorch beside it; "" where not known."""
+    beside = [
+        f"{name} {units.milliseconds(point.costs[key].mean)}"
+        for key, name in (("eager_latency_ms", "eager PyTorch"), ("compiled_latency_ms", "torch.compile"))
+        if key in point.costs
+    ]
+    said = [f"on {point.runs_on}"] if point.runs_on else []
+    return f" ({', '.join([*said, *beside])})" if said or beside else ""
+
+
+def _lower(title: str) -> str:
+    """Returns a title inside a sentence: names keep their capitals."""
+    return title[:1].lower() + title[1:]
 
 
 def _number(frontier: Frontier, method: str) -> int | None:

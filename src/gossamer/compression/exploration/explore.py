@@ -36,7 +36,7 @@ from gossamer.files import read_json, write_json, write_text
 from gossamer.tasks.task import Task
 from gossamer.train import Training
 
-_TIMED = {"latency_ms", "latency_spread_ms"}
+_TIMED = {"latency_ms", "latency_spread_ms", "eager_latency_ms"}
 _RUNNING = {*_TIMED, "macs", "peak_memory_bytes"}  # what depends on the kernels that run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from gossamer import units
@@ -15,9 +16,10 @@ from gossamer.report.sections.parts import section, size, table
 
 _ROWS = 260  # of all tables together; a page stays under 250 kB
 
-_HEADS = ("Layer", "Kind and shape", "Zeros", "Nonzeros", "Kernel", "Dense", "Best sparse", "Why")
+_HEADS = ("Layer", "Kind and shape", "Zeros", "Nonzeros", "On the engine", "In PyTorch", "Dense", "Best sparse", "Why")
 _NOTE = (
-    "A sparse kernel replaces a layer's dense product only where it measured faster. Figures are means over seeds; "
+    "On the engine each layer has the kernel that measured fastest; in PyTorch a sparse kernel replaces a dense product "
+    "only where it measured faster, and the times and reasons are of PyTorch. Figures are means over seeds; "
     "bars of time share one scale in a table."
 )
 
@@ -82,21 +84,26 @@ def _row(records: list[dict[str, Any]], longest: float) -> Markup:
     layer = records[0]
     sparsity = statistics.fmean(record["sparsity"] for record in records)
     nonzeros = statistics.fmean(record["nonzeros"] for record in records)
-    kernels = Counter(record.get("kernel") or "dense" for record in records).most_common()
-    kernel: Child = kernels[0][0]
-    if len(kernels) > 1:
-        kernel = ", ".join(f"{name} ({count} of {len(records)})" for name, count in kernels)
     return tag(
         "tr",
         tag("th", tag("code", layer["name"]), scope="row"),
         tag("td", f"{layer.get('kind', '')} {size(layer.get('shape'))}"),
         _bar(units.percent(sparsity), sparsity),
         tag("td", f"{units.count(nonzeros)} of {units.count(layer['parameters'])}"),
-        tag("td", kernel),
+        tag("td", _kernels(record.get("engine") or units.MISSING for record in records)),
+        tag("td", _kernels(record.get("kernel") or "dense" for record in records)),
         _time(records, "dense_ms", longest),
         _time(records, "kernel_ms", longest),
         tag("td", layer.get("reason") or "", class_="why"),
     )
+
+
+def _kernels(names: Iterable[str]) -> Child:
+    """Returns the kernel of a layer, with counts where seeds differ."""
+    kernels = Counter(names)
+    if len(kernels) == 1:
+        return next(iter(kernels))
+    return ", ".join(f"{name} ({count} of {kernels.total()})" for name, count in kernels.most_common())
 
 
 def _time(records: list[dict[str, Any]], key: str, longest: float) -> Markup:

@@ -20,7 +20,7 @@ _KEYS = (
 
 def make(frontier: Frontier) -> Markup | None:
     """Returns a chart a cost, each for wide and for narrow screens."""
-    axes = frontier.axes
+    axes = [axis for axis in frontier.axes if not axis.beside]
     if not axes:
         return None
     views = [

@@ -84,4 +84,6 @@ def _cost(frontier: Frontier, point: Point, axis: Axis) -> Markup:
     text, half = axis.write(figure.mean), figure.half_width()
     if half:
         text += f" ± {axis.write(half)}"
-    return tag("td", text, tag("small", units.factor(ratio)) if ratio else None)
+    where = f"on {point.runs_on}" if axis.key == "latency_ms" and point.runs_on else ""
+    small = ", ".join(part for part in (units.factor(ratio) if ratio else "", where) if part)
+    return tag("td", text, tag("small", small) if small else None)

@@ -70,7 +70,9 @@ def deployment(
         traces: Of networks tried before, which make it quicker.
     """
     with using_threads(threads), torch.random.fork_rng(devices=[]):
-        found, reason = _engine(model, example, Traces() if traces is None else traces) if engine else (None, "the engine was not asked for")
+        found, reason = None, "the engine was not asked for"
+        if engine:
+            found, reason = _engine(model, example, Traces() if traces is None else traces)
         wanted = accelerate or (engine and found is None)
         accelerated = accelerate_model(model, example) if wanted else None
     runs_on = PYTORCH if accelerated is None else ACCELERATED
