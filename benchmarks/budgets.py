@@ -1,11 +1,11 @@
 """Asks for networks of 75, 50 and 25 % of the dense latency, and measures each again in a fresh process.
 
 A trial initialises a network from its seed, lets `compress` turn the method's knob under `latency<=X`, trains the
-result for an epoch on a few real images (generated ones without the data sets: latency depends on the weights, not on
-what the images show), and saves it. Then fresh processes load the saved networks, a few in each, and time them as they
-are deployed. A network keeps its word if that latency is at most 1.05 X; where the search says that X is out of reach,
-the trial counts as such. Every trial is a file in the output folder and is not made again, so that the command may be
-stopped and given again; with `--seconds` it stops by itself, between two trials.
+result for an epoch on a few real images (generated ones without the data sets), and saves it. Then fresh processes load
+the saved networks, a few in each, and time them as they are deployed. A network keeps its word if that latency is at
+most 1.05 X; where the search says that X is out of reach, the trial counts as such. Every trial is a file in the output
+folder and is not made again, so that the command may be stopped and given again; with `--seconds` it stops by itself,
+between two trials.
 
     python -m benchmarks.budgets --networks lenet resnet20 --batch 1 --trials 10 --out results --seconds 280
     python -m benchmarks.budgets --out results --table
@@ -64,14 +64,14 @@ def generated(network: str) -> Images:
     return Images(train_x=x[:_TRAIN], train_y=y[:_TRAIN], test_x=x[_TRAIN:], test_y=y[_TRAIN:], classes=10)
 
 
-def task(network: str, batch: int, out: Path | None = None) -> ImageClassification:
-    """Returns the task, with images of the data set where there is a folder to keep them in."""
-    return ImageClassification(generated(network) if out is None else images(network, out), example_batch=batch)
+def task(network: str, batch: int, out: Path) -> ImageClassification:
+    """Returns the task, the same images in every process: how long max pooling takes depends on what they show."""
+    return ImageClassification(images(network, out), example_batch=batch)
 
 
-def timed(model: torch.nn.Module, network: str, batch: int) -> dict[str, Any]:
+def timed(model: torch.nn.Module, what: ImageClassification) -> dict[str, Any]:
     """Returns the latency of a network as it is deployed, in milliseconds, and what it runs on."""
-    example = task(network, batch).example()
+    example = what.example()
     cost = measure_deployed(model, example, deployment(model, example, accelerate=False), beside=False)
     return {"latency_ms": cost.latency_ms, "runs_on": cost.runs_on}
 
@@ -101,17 +101,17 @@ def trial(what: ImageClassification, folder: Path, *, network: str, bound_ms: fl
     }
 
 
-def remeasure(folders: list[Path], network: str, batch: int) -> None:
+def remeasure(out: Path, folders: list[Path], network: str, batch: int) -> None:
     """Times saved networks in a process of their own, which adds what it finds to their records."""
     for first in range(0, len(folders), _TOGETHER):
         some = [str(folder) for folder in folders[first : first + _TOGETHER]]
-        command = [sys.executable, "-m", "benchmarks.budgets", "--networks", network, "--batch", str(batch)]
-        subprocess.run([*command, "--measure", *some], check=True)
+        command = [sys.executable, "-m", "benchmarks.budgets", "--out", str(out), "--networks", network]
+        subprocess.run([*command, "--batch", str(batch), "--measure", *some], check=True)
 
 
-def measure_here(folders: list[Path], network: str, batch: int) -> None:
+def measure_here(folders: list[Path], what: ImageClassification) -> None:
     for folder in folders:
-        found = timed(load(folder / "model.gossamer"), network, batch)
+        found = timed(load(folder / "model.gossamer"), what)
         record = read_json(folder / "trial.json")
         write_json(folder / "trial.json", {**record, "again_ms": found["latency_ms"], "again_on": found["runs_on"]})
 
@@ -121,7 +121,8 @@ def dense(out: Path, network: str, batch: int) -> float:
     path = out / f"{network}-{batch}" / "dense.json"
     if not path.exists():
         torch.manual_seed(0)
-        write_json(path, timed(for_task(network, task(network, batch)).eval(), network, batch))
+        what = task(network, batch, out)
+        write_json(path, timed(for_task(network, what).eval(), what))
     return float(read_json(path)["latency_ms"])
 
 
@@ -152,7 +153,8 @@ def again(options: argparse.Namespace) -> None:
     """Measures afresh what was not yet."""
     for network in options.networks:
         found = sorted((options.out / f"{network}-{options.batch}").glob("*/*/trial.json"))
-        remeasure([path.parent for path in found if "again_ms" not in read_json(path)], network, options.batch)
+        missing = [path.parent for path in found if "again_ms" not in read_json(path)]
+        remeasure(options.out, missing, network, options.batch)
 
 
 def table(out: Path) -> None:
@@ -189,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.measure:
-        measure_here(options.measure, options.networks[0], options.batch)
+        measure_here(options.measure, task(options.networks[0], options.batch, options.out))
     elif options.table:
         table(options.out)
     else:

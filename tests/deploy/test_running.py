@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.cost import Budget, measure
-from gossamer.deploy import Deployment, Engine, deployment, measure_deployed
+from gossamer.deploy import Accelerated, Deployment, Engine, deployment, measure_deployed
 from gossamer.deploy.engine import kernels, traces
 from gossamer.deploy.engine.traces import Traces
 from gossamer.kernels import native
@@ -83,10 +83,18 @@ def test_an_operator_without_a_kernel_is_named() -> None:
     assert "sort" in made.reason
 
 
-def test_what_the_engine_does_not_take_runs_in_pytorch_and_the_reason_is_kept() -> None:
+@pytest.mark.parametrize(("done", "where"), [((), "PyTorch"), (("a swap",), "accelerated PyTorch")])
+def test_what_the_engine_does_not_take_runs_in_pytorch_and_the_reason_is_kept(
+    done: tuple[str, ...], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accelerated(model: nn.Module, example: tuple[Any, ...]) -> Accelerated:
+        del example
+        return Accelerated(model=model, choices=(), changes=done, before=None, after=None, reason="")  # type: ignore[arg-type]
+
+    monkeypatch.setattr("gossamer.deploy.running.accelerate_model", accelerated)
     network, x = nn.Sequential(mlp(), Branching()), torch.randn(3, 32)
     made = deployment(network, (x,), accelerate=False)
-    assert (made.runs_on, made.engine) == ("accelerated PyTorch", None)
+    assert (made.runs_on, made.engine) == (where, None)
     assert "depends on the numbers" in made.reason
     assert made.accelerated is not None, "something has to run"
     assert deployment(network, (x,), engine=False, accelerate=False).runs_on == "PyTorch"

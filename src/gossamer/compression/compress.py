@@ -128,7 +128,8 @@ def deployed_cost(
         accelerate: Whether to deploy it at all, or to measure it as PyTorch runs it.
         latency: Whether to time it.
         torch_compile: Whether to time it under `torch.compile` too.
-        dense: Whether the network is what others are compared with: its MACs and memory are those of PyTorch.
+        dense: Whether the network is what others are compared with: PyTorch gets sparse kernels only where there is no
+            engine for it, so that MACs and memory are those of the network as it came in.
         budget: A latency that it bounds is timed until it is clear on which side of the bound it is.
     """
     made = deployment(model, example, engine=accelerate and latency, accelerate=accelerate and not dense)

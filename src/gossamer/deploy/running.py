@@ -75,7 +75,7 @@ def deployment(
             found, reason = _engine(model, example, Traces() if traces is None else traces)
         wanted = accelerate or (engine and found is None)
         accelerated = accelerate_model(model, example) if wanted else None
-    runs_on = PYTORCH if accelerated is None else ACCELERATED
+    runs_on = ACCELERATED if accelerated is not None and accelerated.changes else PYTORCH
     if found is not None:
         runs_on = PARTLY if found.torch_steps else ENGINE
     return Deployment(runs_on=runs_on, engine=found, accelerated=accelerated, reason=reason)

@@ -95,7 +95,7 @@ def explore(
         raise MissingExtraError(
             f"exploring needs Optuna 5 or later, which cannot be imported ({error}); install gossamer[search]"
         ) from error
-    fields = list(Cost.__dataclass_fields__)
+    fields = [name for name in Cost.__dataclass_fields__ if name != "runs_on"]
     for objective in objectives:
         if objective not in fields:
             raise SettingError(unknown("objective", objective, fields))
