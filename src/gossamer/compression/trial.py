@@ -18,8 +18,8 @@ from gossamer.compression.method import Method
 from gossamer.compression.search import Trial
 from gossamer.console import stderr
 from gossamer.cost import Budget, Cost, measure
-from gossamer.deploy.running import deployment, measure_deployed
 from gossamer.deploy.engine.traces import Traces
+from gossamer.deploy.running import deployment, measure_deployed
 from gossamer.errors import ModelError
 from gossamer.tasks.task import Task
 from gossamer.train import Training, fit

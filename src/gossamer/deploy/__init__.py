@@ -10,9 +10,6 @@ from gossamer.deploy.changes import SwapLayer as SwapLayer
 from gossamer.deploy.changes import SwapPool as SwapPool
 from gossamer.deploy.choice import Accelerated as Accelerated
 from gossamer.deploy.choice import Choice as Choice
-from gossamer.deploy.running import Deployment as Deployment
-from gossamer.deploy.running import deployment as deployment
-from gossamer.deploy.running import measure_deployed as measure_deployed
 from gossamer.deploy.engine import Engine as Engine
 from gossamer.deploy.engine import Explained as Explained
 from gossamer.deploy.engine import compile as compile  # noqa: A004
@@ -20,6 +17,9 @@ from gossamer.deploy.export import Exported as Exported
 from gossamer.deploy.export import Form as Form
 from gossamer.deploy.export import compare_exports as compare_exports
 from gossamer.deploy.export import export as export
+from gossamer.deploy.running import Deployment as Deployment
+from gossamer.deploy.running import deployment as deployment
+from gossamer.deploy.running import measure_deployed as measure_deployed
 from gossamer.deploy.store import Plan as Plan
 from gossamer.deploy.store import load as load
 from gossamer.deploy.store import load_task as load_task

@@ -18,7 +18,7 @@ _ROWS = 240  # of all tables together; a page stays under 250 kB
 
 _HEADS = ("Layer", "Kind and shape", "Zeros", "Nonzeros", "On the engine", "In PyTorch", "Dense", "Best sparse", "Why")
 _NOTE = (
-    "On the engine each layer has the kernel that measured fastest; in PyTorch a sparse kernel replaces a dense product "
+    "On the engine each layer has the kernel that measured fastest; in PyTorch a sparse kernel replaces a dense one "
     "only where it measured faster, and the times and reasons are of PyTorch. Figures are means over seeds; "
     "bars of time share one scale in a table."
 )
