@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gossamer.recipes.sources import TaskSource
     from gossamer.tasks import Task
 
-_WRITE = {
+_WRITE: dict[str, Callable[[Any], str]] = {
     "bytes": lambda value: units.count(value, "B"),
     "peak_memory_bytes": lambda value: units.count(value, "B"),
     "graph_bytes": lambda value: units.count(value, "B"),

@@ -27,7 +27,8 @@ _NOTHING = ("_assert", "sym_constrain")  # operators that only check
 def decomposed(program: ExportedProgram) -> ExportedProgram:
     """Returns a traced program of plain tensors in the operators that have rules."""
     with quiet():
-        return program.run_decompositions({})
+        plain: ExportedProgram = program.run_decompositions({})
+    return plain
 
 
 def lower(program: ExportedProgram, state: Mapping[str, Tensor] | None = None) -> Graph:
