@@ -140,14 +140,18 @@ bool pool_run(const Step& step, const Frame& frame) {
   return true;
 }
 
+int bytes_of(const Frame& frame, int value) { return frame.plan.values[static_cast<std::size_t>(value)].bytes(); }
+
+// Says whether the first input and the output hold the same kind of numbers.
+bool same_numbers(const Step& step, const Frame& frame) {
+  return holds(frame, step.outputs[0], frame.plan.values[static_cast<std::size_t>(step.inputs[0])].number);
+}
+
 std::string copy_complaint(const Step& step, const Frame& frame) {
   if (std::string found = arity(step, 1, 1, 0, 0); !found.empty()) return found;
   const Tensor &from = frame.input(step, 0), &to = frame.output(step);
   if (from.rank != to.rank || !std::equal(from.size, from.size + from.rank, to.size)) return "sizes differ";
-  const auto& values = frame.plan.values;
-  if (values[static_cast<std::size_t>(step.inputs[0])].bytes() != values[static_cast<std::size_t>(step.outputs[0])].bytes())
-    return "kinds of numbers differ";
-  return "";
+  return same_numbers(step, frame) ? "" : "kinds of numbers differ";
 }
 
 bool copy_run(const Step& step, const Frame& frame) {
@@ -157,7 +161,7 @@ bool copy_run(const Step& step, const Frame& frame) {
   std::copy_n(from.size, from.rank, p.size);
   std::copy_n(from.stride, from.rank, p.from_stride);
   std::copy_n(to.stride, to.rank, p.to_stride);
-  p.width = frame.plan.values[static_cast<std::size_t>(step.inputs[0])].bytes();
+  p.width = bytes_of(frame, step.inputs[0]);
   p.from = frame.from<void>(step, 0);
   p.to = frame.to<void>(step);
   p.threads = frame.threads;
@@ -165,12 +169,13 @@ bool copy_run(const Step& step, const Frame& frame) {
   return true;
 }
 
-// Inputs: a table (rows, width), indices of any shape. The result is (indices..., width).
+// Inputs: a table (rows, width), indices of any shape. The result is (indices..., width). Size: whether indices below zero
+// count from the end.
 std::string gather_complaint(const Step& step, const Frame& frame) {
-  if (std::string found = arity(step, 2, 2, 0, 0); !found.empty()) return found;
+  if (std::string found = arity(step, 2, 2, 1, 0); !found.empty()) return found;
   const Tensor &table = frame.input(step, 0), &indices = frame.input(step, 1), &out = frame.output(step);
   if (table.rank < 1 || !table.contiguous() || !indices.contiguous() || !out.contiguous() ||
-      holds(frame, step.inputs[1], Number::float32) || !holds(frame, step.inputs[0], Number::float32))
+      !holds_indices(frame, step.inputs[1]) || !same_numbers(step, frame))
     return "the table or the indices are none";
   const std::int64_t width = table.size[0] == 0 ? 0 : table.count() / table.size[0];
   return out.count() == indices.count() * width ? "" : "the output has other sizes";
@@ -179,12 +184,14 @@ std::string gather_complaint(const Step& step, const Frame& frame) {
 template <class Index>
 bool gather_rows(const Step& step, const Frame& frame) {
   const Tensor& table = frame.input(step, 0);
-  const std::int64_t rows = table.size[0], width = rows == 0 ? 0 : table.count() / rows, count = frame.input(step, 1).count();
+  const std::int64_t rows = table.size[0], count = frame.input(step, 1).count();
+  const std::int64_t bytes = rows == 0 ? 0 : table.count() / rows * bytes_of(frame, step.inputs[0]);
   const auto* indices = frame.from<Index>(step, 1);
+  const std::int64_t least = frame.size(step, 0) != 0 ? -rows : 0;
   for (std::int64_t i = 0; i < count; ++i)
-    if (indices[i] < 0 || indices[i] >= rows) return false;
+    if (indices[i] < least || indices[i] >= rows) return false;
   for (std::int64_t i = 0; i < count; ++i)
-    std::copy_n(frame.from(step, 0) + indices[i] * width, width, frame.to(step) + i * width);
+    std::copy_n(frame.from<std::byte>(step, 0) + (indices[i] < 0 ? indices[i] + rows : indices[i]) * bytes, bytes, frame.to<std::byte>(step) + i * bytes);
   return true;
 }
 

@@ -53,7 +53,7 @@ std::vector<Expression> read_expressions(Reader& in, std::size_t symbols, std::s
 
 Value read_value(Reader& in, const Plan& plan) {
   Value value{static_cast<Kind>(in.within(0, 3, "a kind of value")),
-              static_cast<Number>(in.within(0, 2, "a kind of number")),
+              static_cast<Number>(in.within(0, 3, "a kind of number")),
               in.next(),
               read_expressions(in, plan.symbols.size(), kMostAxes),
               {},

@@ -38,7 +38,7 @@ class Expression {
 };
 
 enum class Kind : std::int64_t { input = 0, constant = 1, result = 2, view = 3 };
-enum class Number : std::int64_t { float32 = 0, int32 = 1, int64 = 2 };
+enum class Number : std::int64_t { float32 = 0, int32 = 1, int64 = 2, truth = 3 };  // a truth is one byte, 0 or 1
 
 struct Value {
   Kind kind;
@@ -48,7 +48,7 @@ struct Value {
   Expression offset;               // of a view, in numbers from the beginning of the value
   std::vector<Expression> stride;  // of a view
 
-  int bytes() const { return number == Number::int64 ? 8 : 4; }
+  int bytes() const { return number == Number::int64 ? 8 : number == Number::truth ? 1 : 4; }
 };
 
 enum class What : std::int64_t {
@@ -66,8 +66,14 @@ enum class What : std::int64_t {
   propagate = 11,
   neighbour_attention = 12,
   head_dots = 13,
+  arithmetic = 14,
+  scan = 15,
+  argmax = 16,
+  take = 17,
+  scatter = 18,
+  recurrent = 19,
 };
-inline constexpr std::int64_t kWhats = 14;
+inline constexpr std::int64_t kWhats = 20;
 
 struct Step {
   What what;

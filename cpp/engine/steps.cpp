@@ -18,7 +18,13 @@ const Behaviour& behaviour(What what) {
     case What::gather: return kGather;
     case What::propagate: return kPropagate;
     case What::neighbour_attention: return kNeighbourAttention;
-    default: return kHeadDots;
+    case What::head_dots: return kHeadDots;
+    case What::arithmetic: return kArithmetic;
+    case What::scan: return kScan;
+    case What::argmax: return kArgMax;
+    case What::take: return kTake;
+    case What::scatter: return kScatter;
+    default: return kRecurrent;
   }
 }
 
@@ -38,6 +44,10 @@ std::string arity(const Step& step, std::size_t inputs, std::size_t needed, std:
 
 bool holds(const Frame& frame, int value, Number number) {
   return frame.plan.values[static_cast<std::size_t>(value)].number == number;
+}
+
+bool holds_indices(const Frame& frame, int value) {
+  return holds(frame, value, Number::int64) || holds(frame, value, Number::int32);
 }
 
 bool plain(const Frame& frame, int value, std::initializer_list<std::int64_t> size) {
@@ -61,7 +71,7 @@ Pattern pattern_of(const Step& step, const Frame& frame, std::size_t at, std::in
 
 bool sound_pattern(const Step& step, const Frame& frame, std::size_t at, std::int64_t rows) {
   const Tensor &starts = frame.input(step, at), &indices = frame.input(step, at + 1);
-  return holds(frame, step.inputs[at], Number::int64) && !holds(frame, step.inputs[at + 1], Number::float32) &&
+  return holds(frame, step.inputs[at], Number::int64) && holds_indices(frame, step.inputs[at + 1]) &&
          starts.rank == 1 && starts.size[0] == rows + 1 && starts.contiguous() && indices.rank == 1 && indices.contiguous();
 }
 

@@ -20,12 +20,13 @@ std::string arity(const Step& step, std::size_t inputs, std::size_t needed, std:
 // Says whether a value has these sizes, holds floats, and lies contiguously.
 bool plain(const Frame& frame, int value, std::initializer_list<std::int64_t> size);
 bool holds(const Frame& frame, int value, Number number);
+bool holds_indices(const Frame& frame, int value);
 
 // A pattern in CSR form from the inputs `at` (indptr) and `at` + 1 (indices) of a step.
 Pattern pattern_of(const Step& step, const Frame& frame, std::size_t at, std::int64_t rows, std::int64_t columns);
 bool sound_pattern(const Step& step, const Frame& frame, std::size_t at, std::int64_t rows);
 
 extern const Behaviour kLinear, kConvolution, kPointwise, kMatMul, kAttention, kSoftmax, kNormalize, kReduce, kPool, kCopy,
-    kGather, kPropagate, kNeighbourAttention, kHeadDots;
+    kGather, kPropagate, kNeighbourAttention, kHeadDots, kArithmetic, kScan, kArgMax, kTake, kScatter, kRecurrent;
 
 }  // namespace gossamer::engine

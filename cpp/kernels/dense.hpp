@@ -36,8 +36,23 @@ enum class Operator : int {
   hard_sigmoid = 22,  // clamp(a / 6 + 1/2, 0, 1)
   hard_swish = 23,
   square = 24,
+  equal = 25,  // 1 if so, else 0; and so on
+  not_equal = 26,
+  less = 27,
+  less_equal = 28,
+  greater = 29,
+  greater_equal = 30,
+  keep = 31,  // b where a is not zero, else 0
+  log = 32,
+  sin = 33,
+  cos = 34,
+  floor = 35,
+  round = 36,  // to the nearest, halves to even
+  power = 37,
+  remainder = 38,  // of the sign of b
+  softplus = 39,   // log(1 + e^(p a)) / p; a itself where p a is above q
 };
-inline constexpr int kOperators = 25;
+inline constexpr int kOperators = 40;
 
 // One operation of an elementwise program. Registers below `inputs` are the inputs, those from there on the results.
 struct Operation {
@@ -141,7 +156,7 @@ struct Copy {
   std::int64_t size[kMostAxes];
   std::int64_t from_stride[kMostAxes];
   std::int64_t to_stride[kMostAxes];
-  int width;  // 4 or 8
+  int width;  // 1, 4 or 8
   const void* from;
   void* to;
   int threads;

@@ -54,6 +54,23 @@ GOSSAMER_INLINE V clamped(V x, float low, float high) {
   return x > spread(high) ? spread(high) : x;
 }
 
+// 1 where a condition holds, else 0.
+template <class Condition>
+GOSSAMER_INLINE void truths(std::int64_t count, const float* a, const float* b, float* out, Condition holds) {
+  each_two(count, a, b, out, [=](V x, V y) { return holds(x, y) ? spread(1.0f) : V{}; });
+}
+
+// What the vector unit has no instruction for, number by number.
+template <class F>
+GOSSAMER_INLINE void one_by_one(std::int64_t count, const float* a, float* out, F f) {
+  for (std::int64_t i = 0; i < count; ++i) out[i] = f(a[i]);
+}
+
+float remainder(float a, float b) {
+  const float rest = __builtin_fmodf(a, b);
+  return rest != 0.0f && (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+}
+
 void roots(std::int64_t count, const float* a, float* out, bool inverse) {
   for (std::int64_t i = 0; i < count; ++i) out[i] = __builtin_sqrtf(a[i]);
   if (inverse) each(count, out, out, [](V x) { return 1.0f / x; });
@@ -95,6 +112,26 @@ void apply(const Operation& o, std::int64_t count, const float* a, const float* 
     case Operator::hard_swish:
       return each(count, a, out, [](V x) { return x * clamped(x / 6.0f + 0.5f, 0.0f, 1.0f); });
     case Operator::square: return each(count, a, out, [](V x) { return x * x; });
+    case Operator::equal: return truths(count, a, b, out, [](V x, V y) { return x == y; });
+    case Operator::not_equal: return truths(count, a, b, out, [](V x, V y) { return x != y; });
+    case Operator::less: return truths(count, a, b, out, [](V x, V y) { return x < y; });
+    case Operator::less_equal: return truths(count, a, b, out, [](V x, V y) { return x <= y; });
+    case Operator::greater: return truths(count, a, b, out, [](V x, V y) { return x > y; });
+    case Operator::greater_equal: return truths(count, a, b, out, [](V x, V y) { return x >= y; });
+    case Operator::keep: return each_two(count, a, b, out, [](V x, V y) { return x != 0.0f ? y : V{}; });
+    case Operator::log: return one_by_one(count, a, out, [](float x) { return __builtin_logf(x); });
+    case Operator::sin: return one_by_one(count, a, out, [](float x) { return __builtin_sinf(x); });
+    case Operator::cos: return one_by_one(count, a, out, [](float x) { return __builtin_cosf(x); });
+    case Operator::floor: return one_by_one(count, a, out, [](float x) { return __builtin_floorf(x); });
+    case Operator::round: return one_by_one(count, a, out, [](float x) { return __builtin_rintf(x); });
+    case Operator::power:
+      for (std::int64_t i = 0; i < count; ++i) out[i] = __builtin_powf(a[i], b[i]);
+      return;
+    case Operator::remainder:
+      for (std::int64_t i = 0; i < count; ++i) out[i] = remainder(a[i], b[i]);
+      return;
+    case Operator::softplus:
+      return one_by_one(count, a, out, [=](float x) { return p * x > q ? x : __builtin_log1pf(__builtin_expf(p * x)) / p; });
   }
 }
 

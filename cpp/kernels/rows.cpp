@@ -68,24 +68,49 @@ void reduce_row(const Reduce& p, const float* x, float* out) {
   for (std::int64_t k = 0; k < p.inner && factor != 1.0f; ++k) out[k] *= factor;
 }
 
-void pool_plane(const Pool& p, const float* x, float* out) {
-  for (std::int64_t y = 0; y < p.out_size[0]; ++y)
-    for (std::int64_t c = 0; c < p.out_size[1]; ++c) {
-      const std::int64_t top = y * p.stride[0] - p.padding[0], left = c * p.stride[1] - p.padding[1];
-      const std::int64_t from = larger<std::int64_t>(top, 0), until = smaller(top + p.kernel[0], p.size[0]);
-      const std::int64_t first = larger<std::int64_t>(left, 0), last = smaller(left + p.kernel[1], p.size[1]);
-      float found = p.mean ? 0.0f : -__builtin_inff();
-      for (std::int64_t i = from; i < until; ++i)
-        for (std::int64_t j = first; j < last; ++j) {
-          const float value = x[i * p.size[1] + j];
-          found = p.mean ? found + value : larger_of(value, found);
-        }
-      // a window may reach beyond the padding where sizes are rounded up; what lies there never counts
-      const std::int64_t high = smaller(top + p.kernel[0], p.size[0] + p.padding[0]) - top;
-      const std::int64_t wide = smaller(left + p.kernel[1], p.size[1] + p.padding[1]) - left;
-      const std::int64_t count = p.padded ? high * wide : (until - from) * (last - first);
-      *out++ = p.mean ? found / static_cast<float>(count) : found;
+// acc[c] joins x[c * stride] for `count` results.
+template <class Join>
+GOSSAMER_INLINE void join_tap(const float* x, std::int64_t stride, float* acc, std::int64_t count, Join join) {
+  if (stride == 1) {
+    for (std::int64_t c = 0; c < count; ++c) acc[c] = join(acc[c], x[c]);
+  } else if (stride == 2) {
+    for (std::int64_t c = 0; c < count; ++c) acc[c] = join(acc[c], x[2 * c]);
+  } else {
+    for (std::int64_t c = 0; c < count; ++c) acc[c] = join(acc[c], x[c * stride]);
+  }
+}
+
+// One row of results, tap by tap, so that nothing branches on the numbers or tests for the border.
+template <class Join>
+GOSSAMER_INLINE void pool_row(const Pool& p, const float* x, std::int64_t y, float* out, Join join) {
+  const std::int64_t top = y * p.stride[0] - p.padding[0], stride = p.stride[1], width = p.size[1];
+  const std::int64_t from = larger<std::int64_t>(top, 0), until = smaller(top + p.kernel[0], p.size[0]);
+  for (std::int64_t i = from; i < until; ++i)
+    for (std::int64_t j = 0; j < p.kernel[1]; ++j) {
+      const std::int64_t shift = j - p.padding[1];  // of the column that the first result reads
+      const std::int64_t first = shift >= 0 ? 0 : ceil_div(-shift, stride);
+      const std::int64_t last = shift >= width ? 0 : smaller((width - 1 - shift) / stride + 1, p.out_size[1]);
+      if (first < last) join_tap(x + i * width + shift + first * stride, stride, out + first, last - first, join);
     }
+}
+
+void pool_plane(const Pool& p, const float* x, float* out) {
+  for (std::int64_t y = 0; y < p.out_size[0]; ++y, out += p.out_size[1]) {
+    for (std::int64_t c = 0; c < p.out_size[1]; ++c) out[c] = p.mean ? 0.0f : -__builtin_inff();
+    if (!p.mean) {
+      pool_row(p, x, y, out, [](float found, float value) { return larger_of(value, found); });
+      continue;
+    }
+    pool_row(p, x, y, out, [](float found, float value) { return found + value; });
+    // a window may reach beyond the padding where sizes are rounded up; what lies there never counts
+    const auto reach = [&](int axis, std::int64_t place) {
+      const std::int64_t start = place * p.stride[axis] - p.padding[axis], end = start + p.kernel[axis];
+      if (p.padded) return smaller(end, p.size[axis] + p.padding[axis]) - start;
+      return smaller(end, p.size[axis]) - larger<std::int64_t>(start, 0);
+    };
+    const std::int64_t high = reach(0, y);
+    for (std::int64_t c = 0; c < p.out_size[1]; ++c) out[c] /= static_cast<float>(high * reach(1, c));
+  }
 }
 
 template <class Number>
@@ -155,6 +180,7 @@ void copy(const Copy& given) {
   for (int axis = 0; axis < given.axes; ++axis)
     if (given.size[axis] == 0) return;
   const Copy p = joined(given);
+  if (p.width == 1) return copy_all<std::uint8_t>(p);
   p.width == 4 ? copy_all<std::uint32_t>(p) : copy_all<std::uint64_t>(p);
 }
 

@@ -34,6 +34,9 @@ _HOME = {
     "save": "gossamer.deploy",
 }
 
+_PACKAGES = ("bench", "deploy", "distill", "factorize", "frontier", "graph", "kernels", "models", "nn", "papers", "prune")
+_PACKAGES += ("report", "share", "stream", "structure", "tasks", "train")
+
 __all__ = [*sorted(_HOME), "__version__"]
 
 if TYPE_CHECKING:
@@ -57,8 +60,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"gossamer.{name}")
     raise AttributeError(f"module 'gossamer' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_PACKAGES]

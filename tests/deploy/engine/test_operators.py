@@ -115,9 +115,25 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "hard_sigmoid": F.hardsigmoid,
     "hard_swish": F.hardswish,
     "square": torch.square,
+    "equal": lambda a, b: (a == b).to(a.dtype),
+    "not_equal": lambda a, b: (a != b).to(a.dtype),
+    "less": lambda a, b: (a < b).to(a.dtype),
+    "less_equal": lambda a, b: (a <= b).to(a.dtype),
+    "greater": lambda a, b: (a > b).to(a.dtype),
+    "greater_equal": lambda a, b: (a >= b).to(a.dtype),
+    "keep": lambda a, b: torch.where(a != 0, b, 0.0),
+    "log": torch.log,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "floor": torch.floor,
+    "round": torch.round,
+    "power": torch.pow,
+    "remainder": torch.remainder,
+    "softplus": lambda a, p, q: F.softplus(a, p, q),
 }
-WITH_NUMBERS = {"affine", "clamp", "leaky", "elu"}
-OF_TWO = {"add", "subtract", "multiply", "divide", "maximum", "minimum"}
+WITH_NUMBERS = {"affine", "clamp", "leaky", "elu", "softplus"}
+OF_TWO = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "keep", "power", "remainder"}
+OF_TWO |= {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
 
 
 def run(graph: Graph, *tensors: Tensor) -> Tensor:
@@ -135,18 +151,19 @@ def test_every_operator_of_programs_has_a_reference() -> None:
     assert set(FUNCTIONS) == set(OPERATORS)
 
 
+@pytest.mark.parametrize("step", ["pointwise", "arithmetic"])
 @pytest.mark.parametrize("isa", native.instruction_sets())
 @pytest.mark.parametrize("what", OPERATORS)
-def test_operators_of_programs_are_exact_to_rounding(what: str, isa: str) -> None:
+def test_operators_of_programs_are_exact_to_rounding(what: str, isa: str, step: str) -> None:
     x = torch.cat([torch.linspace(-9, 9, 1001), torch.tensor([0.0, -0.0, 1e-6, float("nan"), 80.0, -80.0])])
     y = x.flip(0).roll(7) * 0.7
     p, q = -0.4, 0.9
     value = Value("input", (len(x),))
     other = Value("input", (len(x),))
     out = Value("result", (len(x),))
-    step = Step("pointwise", [value, other], [out], program=[Operation(what, 0, 1 if what in OF_TWO else 0, p, q)])
+    program = [Operation(what, 0, 1 if what in OF_TWO else 0, p, q)]
     with native.force(isa):
-        found = run(Graph([value, other], [out], [step]), x, y)
+        found = run(Graph([value, other], [out], [Step(step, [value, other], [out], program=program)]), x, y)
     wide = x.double()
     function = FUNCTIONS[what]
     expected = (
@@ -156,7 +173,7 @@ def test_operators_of_programs_are_exact_to_rounding(what: str, isa: str) -> Non
         if what in WITH_NUMBERS
         else function(wide)
     )
-    torch.testing.assert_close(found.double(), expected, rtol=2e-6, atol=3e-7, equal_nan=True)
+    torch.testing.assert_close(found, expected.float(), rtol=2e-6, atol=3e-7, equal_nan=True)
 
 
 @st.composite

@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from gossamer.deploy.engine.graph import Graph, Operation, Size, Step, Value, all_same, contiguous_strides, product
 
-NUMBERS = (torch.float32, torch.int32, torch.int64)
+NUMBERS = (torch.float32, torch.int32, torch.int64, torch.bool)
 
 
 class Unsupported(Exception):  # noqa: N818  a rule's way to say that PyTorch must do it
@@ -62,18 +62,44 @@ class Builder:
             return value
         return self.view(value, size, contiguous_strides(tuple(size)))
 
-    def elementwise(self, what: str, *inputs: Value, size: Sequence[Size], p: float = 0.0, q: float = 0.0) -> Value:
-        """Appends one elementwise operation on one or two values that are broadcast to `size`."""
-        for value in inputs:
-            if value.dtype is not torch.float32:
-                raise Unsupported(f"numbers of {value.dtype}")
-        operation = Operation(what, 0, len(inputs) - 1, p, q)
-        return self.add(Step("pointwise", list(inputs), [self.result(size)], program=[operation]))
+    def elementwise(
+        self,
+        what: str,
+        *inputs: Value,
+        size: Sequence[Size],
+        p: float = 0.0,
+        q: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> Value:
+        """Appends one elementwise operation on one or two values that are broadcast to `size`.
 
-    def filled(self, number: float, size: Sequence[Size]) -> Value:
+        Floats alone run vectorised; other numbers, and truths, run in double and end as `dtype`.
+        """
+        for kind in (dtype, *(value.dtype for value in inputs)):
+            if kind not in NUMBERS:
+                raise Unsupported(f"numbers of {kind}")
+        floats = all(kind is torch.float32 for kind in (dtype, *(value.dtype for value in inputs)))
+        operation = Operation(what, 0, len(inputs) - 1, p, q)
+        step = "pointwise" if floats else "arithmetic"
+        return self.add(Step(step, list(inputs), [self.result(size, dtype)], program=[operation]))
+
+    def converted(self, value: Value, dtype: torch.dtype) -> Value:
+        """Returns a value's numbers as another kind; floats lose what is behind the point, truths are whether not 0."""
+        if value.dtype is dtype:
+            return value
+        return self.elementwise("affine", value, size=value.size, p=1.0, dtype=dtype)
+
+    def chosen(self, condition: Value, yes: Value, no: Value, size: Sequence[Size], dtype: torch.dtype) -> Value:
+        """Returns `yes` where a condition holds and `no` elsewhere."""
+        otherwise = self.elementwise(
+            "equal", condition, self.filled(0, condition.size), size=condition.size, dtype=torch.bool
+        )
+        kept = [self.elementwise("keep", one, value, size=size, dtype=dtype) for one, value in ((condition, yes), (otherwise, no))]
+        return self.elementwise("add", *kept, size=size, dtype=dtype)
+
+    def filled(self, number: float, size: Sequence[Size], dtype: torch.dtype = torch.float32) -> Value:
         """Returns one number, repeated to any size."""
-        one = self.constant(torch.full((1,), float(number)))
-        return self.view(one, size, [0] * len(size))
+        return self.view(self.constant(torch.full((1,), number, dtype=dtype)), size, [0] * len(size))
 
 
 def sizes_of(node: Node) -> tuple[Size, ...]:
@@ -84,6 +110,12 @@ def sizes_of(node: Node) -> tuple[Size, ...]:
 def size_of(size: Any) -> Size:
     """Returns a number or an expression for a size that may be a symbol of the trace."""
     return size if isinstance(size, int) else size.node.expr
+
+
+def kind_of(node: Node) -> torch.dtype:
+    """Returns the dtype of what a traced operator returns."""
+    kind: torch.dtype = node.meta["val"].dtype
+    return kind
 
 
 def count_of(value: Value) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,17 +13,18 @@ from gossamer.deploy.engine.kernels import choose_kernels
 from gossamer.deploy.engine.lower import lower
 from gossamer.deploy.engine.passes import simplify
 from gossamer.deploy.engine.traces import Traces, tensors_of
-from gossamer.deploy.export.inputs import inputs_of
+from gossamer.deploy.export.inputs import inputs_of, positional
 from gossamer.deploy.export.layers import standard_layers
+from gossamer.deploy.export.recurrent import traceable
 from gossamer.deploy.export.trace import predicting, with_our_layers
 from gossamer.errors import SettingError
 
 
 def compile(  # noqa: A001  it is called as gossamer.deploy.compile
     model: nn.Module,
-    example: tuple[Any, ...],
+    example: Sequence[Any] | Mapping[str, Any],
     *,
-    dynamic: bool = True,
+    dynamic: bool | Mapping[str, Mapping[int, str]] = True,
     threads: int | None = None,
     traces: Traces | None = None,
 ) -> Engine:
@@ -31,28 +33,33 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
     Args:
         model: Any network that `torch.export` can trace; it is left as it is. Pruned layers get sparse kernels where
             these are faster here.
-        example: Its positional arguments; tensors, CSR or Graph.
-        dynamic: Whether the number of images, nodes and edges may differ from call to call.
+        example: Its arguments, in order or by name: tensors, CSR or Graph. By name there may be settings too, such as
+            `use_cache=False`, which stay as they are.
+        dynamic: Whether the number of images, nodes and edges may differ from call to call. A mapping names further
+            axes that may: `{"pixels": {2: "height", 3: "width"}}`; those of the same name have the same size.
         threads: Of a call; PyTorch's own number by default.
         traces: Traced programs of networks of the same structure, one of which is taken if it is there.
 
     Returns:
-        The engine, which is called like the model. What has no kernel runs in PyTorch; `Engine.torch_steps` names it.
+        The engine, which is called like the model; if that returns more than a tensor, it returns a tuple of all
+        tensors in there. What has no kernel runs in PyTorch; `Engine.torch_steps` names it.
 
     Raises:
         ModelError: The network cannot be traced, or there are no native kernels here.
-        SettingError: `threads` is below 1.
+        SettingError: `threads` is below 1, or `dynamic` names what is not there.
     """
     if threads is not None and threads < 1:
         raise SettingError(f"threads is {threads}; expected at least 1")
     threads = threads or torch.get_num_threads()
-    plain = standard_layers(predicting(model))
-    inputs = inputs_of(plain, example)
-    if not dynamic:
+    plain, arguments = positional(standard_layers(predicting(model)), example)
+    inputs = inputs_of(plain, arguments)
+    if isinstance(dynamic, Mapping):
+        inputs = inputs.with_axes(dynamic)
+    elif not dynamic:
         inputs = inputs.fixed()
     with torch.no_grad():
-        single = isinstance(plain(*example), Tensor)
-    network = with_our_layers(plain, inputs)
+        single = isinstance(plain(*arguments), Tensor)
+    network = traceable(with_our_layers(plain, inputs), standard=False)
     program = (Traces() if traces is None else traces).program(network, inputs)
     graph = simplify(lower(program, tensors_of(network)))
     sizes = {

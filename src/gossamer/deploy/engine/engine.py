@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Explained:
 
     Attributes:
         operator: The operators it stands for.
-        kernel: Native step and, of a product, the packing of its weight; "PyTorch" where there is no kernel.
+        kernel: Native step and, of a product, the packing of its weight; "PyTorch" and why where there is no kernel.
         shape: Of its result.
         density: Fraction of a product's weights that are not zero; None elsewhere.
         microseconds: Median time.
@@ -85,20 +85,20 @@ class Engine:
         steps = [step for run in self._runs for step in run.segment.steps]
         return {step.layer: step.kernel for step in steps if step.layer}
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Returns the network's output for its positional arguments, of any batch size or graph.
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Returns the network's output for its arguments, of any batch size or graph.
 
         Raises:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
-        found = self._run(self.tensors(arguments))
+        found = self._run(self.tensors(arguments, named))
         outputs = tuple(found[value] for value in self._graph.outputs)
         return outputs[0] if self._single else outputs
 
-    def tensors(self, arguments: Sequence[Any]) -> list[Tensor]:
-        """Returns the plain tensors of a call's arguments."""
+    def tensors(self, arguments: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Tensor]:
+        """Returns the plain tensors of a call's arguments, in order."""
         tensors: list[Tensor] = []
-        for argument in arguments:
+        for argument in (*arguments, *self._in_order(named or {}, len(arguments))):
             if isinstance(argument, Data):
                 tensors.append(argument.to_edge_index())
                 if self._inputs.weighted:
@@ -125,6 +125,15 @@ class Engine:
                     f"{names[place]}: is on {tensor.device}; the engine runs on the CPU, so call .cpu() first"
                 )
         return tensors
+
+    def _in_order(self, named: Mapping[str, Any], given: int) -> list[Any]:
+        """Returns arguments by name in the order in which the network takes them, after `given` others."""
+        if not named:
+            return []
+        expected = self._inputs.names[given:]
+        if set(named) != set(expected):
+            raise DataError(f"found arguments named {', '.join(named)}; expected {', '.join(expected) or 'no more'}")
+        return [named[name] for name in expected]
 
     def explain(self, *arguments: Any, repeats: int = 20) -> list[Explained]:
         """Returns what runs for a call, step by step, with times.
@@ -271,7 +280,7 @@ def _explained(step: Step, time: float, share: float, *, prepares: bool, values:
     bindings = _bindings(values)
     shape = tuple(values[out].shape) if out in values else tuple(_number(size, bindings) for size in out.size)
     density = gflops = None
-    kernel = "PyTorch" if step.what == "torch" else step.what
+    kernel = f"PyTorch: {step.kernel}" if step.what == "torch" else step.what
     if step.weight is not None:
         density = float(step.weight.count_nonzero()) / max(step.weight.numel(), 1)
         kernel = f"{step.what}, {step.kernel}"

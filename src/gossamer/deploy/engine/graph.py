@@ -32,6 +32,12 @@ STEPS = (
     "propagate",
     "neighbour_attention",
     "head_dots",
+    "arithmetic",
+    "scan",
+    "argmax",
+    "take",
+    "scatter",
+    "recurrent",
 )  # in the order of the native `What`
 OPERATORS = (
     "add",
@@ -59,6 +65,21 @@ OPERATORS = (
     "hard_sigmoid",
     "hard_swish",
     "square",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "keep",
+    "log",
+    "sin",
+    "cos",
+    "floor",
+    "round",
+    "power",
+    "remainder",
+    "softplus",
 )  # in the order of the native `Operator`
 MOST_INPUTS, MOST_OPERATIONS, MOST_AXES = 8, 16, 8  # of an elementwise program, and of any value
 
@@ -70,7 +91,7 @@ class Value:
     Attributes:
         kind: Where it comes from.
         size: One size an axis.
-        dtype: float32, int32 or int64; anything where only PyTorch steps touch it.
+        dtype: float32, int32, int64 or bool; anything where only PyTorch steps touch it.
         data: The numbers of a constant.
         of: What a view looks at: a value that is no view.
         offset: Of a view, in numbers.
@@ -122,7 +143,7 @@ class Step:
         inputs: What it reads; None where an optional one is missing.
         outputs: What it writes: results, or views of results.
         sizes, numbers: Its attributes, in the order of the native step.
-        program: Of an elementwise step.
+        program: Of an elementwise step: `pointwise` on floats, `arithmetic` on numbers of any kind.
         weight, bias, relu: Of a product, before it has a kernel: the matrix (outputs, columns), which of its places
             may hold a weight at all (None: all), and what follows.
         kernel: What was chosen for it, for `explain`.

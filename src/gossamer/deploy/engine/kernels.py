@@ -19,7 +19,7 @@ from gossamer.kernels import native
 from gossamer.nn.packed import MATRICES
 from gossamer.timing import interleaved
 
-PRODUCTS = ("linear", "convolution")
+PRODUCTS = ("linear", "convolution", "recurrent")
 _FEWEST_ZEROS = 0.1  # below this leaving out zeros has no chance
 _NARROW = 8  # outputs: half of a block is empty
 _REPEATS, _SECONDS = 30, 0.1
@@ -48,7 +48,7 @@ def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
         candidates |= {kernel: packed(step, kernel, step.weight != 0) for kernel in ("blocks", "blocks8", "csr")}
     if len(candidates) == 1:
         return candidates["dense"].replace(kernel="dense")
-    found = [one for one in step.inputs[0].size if not isinstance(one, int)] if step.inputs[0] is not None else []
+    found = [one for value in _given(step) for one in value.size if not isinstance(one, int)]
     if any(not one.free_symbols <= set(sizes) for one in found):
         return candidates["blocks"].replace(kernel="blocks")
     runs = {kernel: _run(one, sizes, threads) for kernel, one in candidates.items()}
@@ -58,7 +58,7 @@ def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
 
 
 def packed(step: Step, kernel: str, keep: Tensor) -> Step:
-    """Returns a product whose weight is packed: inputs x, values, indptr, indices, bias."""
+    """Returns a product whose weight is packed: inputs x, values, indptr, indices, bias, and what else it reads."""
     assert step.weight is not None
     rows, columns = step.weight.shape
     matrix = MATRICES[kernel](rows, columns, torch.float32)
@@ -67,7 +67,7 @@ def packed(step: Step, kernel: str, keep: Tensor) -> Step:
     constants = [builder.constant(one) for one in (matrix.values, matrix.indptr, matrix.indices)]
     bias = None if step.bias is None else builder.constant(step.bias)
     return step.replace(
-        inputs=[step.inputs[0], *constants, bias],
+        inputs=[step.inputs[0], *constants, bias, *step.inputs[1:]],
         sizes=[*step.weight.shape, matrix.height, int(step.relu), *step.sizes],
         weight=step.weight,
     )
@@ -75,18 +75,24 @@ def packed(step: Step, kernel: str, keep: Tensor) -> Step:
 
 def _run(step: Step, sizes: dict[Any, int], threads: int) -> Any:
     """Returns a call of one step on random numbers of the example's sizes."""
-    x, out = (_sized(value, sizes) for value in (step.inputs[0], step.outputs[0]))
-    alone = step.replace(inputs=[x, *step.inputs[1:]], outputs=[out])
-    words, constants = encode([x], [out], [alone])
+    known = {value: _sized(value, sizes) for value in (*_given(step), *step.outputs)}
+    inputs, outputs = ([known[value] for value in some] for some in (_given(step), step.outputs))
+    alone = step.replace(inputs=[known.get(one, one) if one is not None else None for one in step.inputs], outputs=outputs)
+    words, constants = encode(inputs, outputs, [alone])
     module = native.kernels()
     assert module is not None
     engine = module.Engine(words, [one.data_ptr() for one in constants], [one.nbytes for one in constants], threads)
-    given, result = torch.randn(x.size), torch.empty(out.size)
-    instance = engine.instance([list(x.size)])
-    return lambda: (engine.run(instance, [given.data_ptr()], [result.data_ptr()]), constants)
+    given, results = [torch.randn(one.size) for one in inputs], [torch.empty(one.size) for one in outputs]
+    instance = engine.instance([list(one.size) for one in inputs])
+    to, back = ([one.data_ptr() for one in some] for some in (given, results))
+    return lambda: (engine.run(instance, to, back), constants, given, results)
 
 
-def _sized(value: Value | None, sizes: dict[Any, int]) -> Value:
-    assert value is not None
+def _given(step: Step) -> list[Value]:
+    """Returns what a step reads that is no constant."""
+    return [value for value in step.inputs if value is not None and value.kind != "constant"]
+
+
+def _sized(value: Value, sizes: dict[Any, int]) -> Value:
     known = tuple(one if isinstance(one, int) else int(one.subs(sizes)) for one in value.size)
-    return Value("input" if value.kind != "result" else value.kind, known)
+    return Value("result", known)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from sympy import Basic
 from torch import Tensor
-from torch.export import ExportedProgram
+from torch.export import ExportedProgram, default_decompositions
 from torch.fx import Node
 from torch.fx.node import map_arg
 
@@ -27,7 +27,7 @@ _NOTHING = ("_assert", "sym_constrain")  # operators that only check
 def decomposed(program: ExportedProgram) -> ExportedProgram:
     """Returns a traced program of plain tensors in the operators that have rules."""
     with quiet():
-        plain: ExportedProgram = program.run_decompositions({})
+        plain: ExportedProgram = program.run_decompositions(_decompositions())
     return plain
 
 
@@ -42,6 +42,11 @@ def lower(program: ExportedProgram, state: Mapping[str, Tensor] | None = None) -
     for node in program.graph.nodes:
         lowering.take(node)
     return lowering.builder.graph
+
+
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    """Returns how operators without a rule are made of others."""
+    return {operator: made for operator, made in default_decompositions().items() if str(operator) not in RULES}
 
 
 class _Lowering:
@@ -97,7 +102,7 @@ class _Lowering:
         self.builder.origin = name.removesuffix(".default").replace("aten.", "")
         args, kwargs = self._given(node.args), self._given(node.kwargs)
         values = _values((args, kwargs))
-        if all(value.kind == "constant" for value in values):
+        if all(value.kind == "constant" for value in values) and not _open((args, kwargs)) and not _drawn(node):
             return self._folded(node, args, kwargs)
         before = len(self.builder.graph.steps)
         try:
@@ -107,9 +112,9 @@ class _Lowering:
             for step in self.builder.graph.steps[before:]:
                 step.layer = self._layer(node) if step.weight is not None else ""
             return found
-        except Unsupported:
+        except Unsupported as reason:
             del self.builder.graph.steps[before:]
-            return self._in_torch(node)
+            return self._in_torch(node, str(reason))
 
     def _layer(self, node: Node) -> str:
         """Returns the name of the parameter that is the weight of a product, of the network itself."""
@@ -120,20 +125,15 @@ class _Lowering:
         return map_arg(argument, lambda node: self._known[node])
 
     def _folded(self, node: Node, args: Any, kwargs: Any) -> Any:
-        """Computes what depends on constants alone; None where sizes are not known yet."""
+        """Computes what depends on constants alone."""
         plain = _replaced((args, kwargs), lambda value: value.data)
-        if any(isinstance(one, Basic) for one in _leaves(plain)):
-            return self._in_torch(node)
         with torch.no_grad():
             result = node.target(*plain[0], **plain[1])  # type: ignore[operator]
         return _replaced(result, self.builder.constant, Tensor)
 
-    def _in_torch(self, node: Node) -> Any:
-        """Appends a PyTorch step for an operator; symbols among its arguments are worked out from its inputs."""
+    def _in_torch(self, node: Node, reason: str) -> Any:
+        """Appends a PyTorch step for an operator, with the reason for it; symbols among its arguments are worked out from its inputs."""
         sources = [one for one in node.all_input_nodes if isinstance(self._known[one], Value)]
-        lists = [one for one in node.all_input_nodes if isinstance(self._known[one], list | tuple)]
-        if lists:
-            raise AssertionError(f"{node.target} reads a list of {lists[0]}")
         sizes = {one: self._known[one] for one in node.all_input_nodes if one not in sources}
         outputs = self._results(node)
         place = {one: i for i, one in enumerate(sources)}
@@ -146,7 +146,7 @@ class _Lowering:
             return [result] if isinstance(result, Tensor) else [one for one in result if isinstance(one, Tensor)]
 
         inputs: list[Value | None] = [self._known[one] for one in sources]
-        self.builder.add(Step("torch", inputs, _values(outputs), call=call, origin=str(node.target)))
+        self.builder.add(Step("torch", inputs, _values(outputs), call=call, origin=str(node.target), kernel=reason))
         return outputs
 
     def _results(self, node: Node) -> Any:
@@ -155,6 +155,16 @@ class _Lowering:
             lambda one: self.builder.result(tuple(size_of(size) for size in one.shape), one.dtype),
             Tensor,
         )
+
+
+def _open(tree: Any) -> bool:
+    """Says whether a size among arguments depends on a call."""
+    return any(isinstance(leaf, Basic) and not leaf.is_number for leaf in _leaves(tree))
+
+
+def _drawn(node: Node) -> bool:
+    """Says whether an operator draws at random."""
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from gossamer.errors import ModelError
 
 VERSION = 1
 _KINDS = {"input": 0, "constant": 1, "result": 2, "view": 3}
-_NUMBERS = {torch.float32: 0, torch.int32: 1, torch.int64: 2}
+_NUMBERS = {torch.float32: 0, torch.int32: 1, torch.int64: 2, torch.bool: 3}
 _CONSTANT, _SYMBOL, _ADD, _MULTIPLY, _DIVIDE, _MODULO, _MOST, _LEAST = range(8)
 
 
@@ -40,7 +40,7 @@ def encode(inputs: Sequence[Value], outputs: Sequence[Value], steps: Sequence[St
     numbers = {value: i for i, value in enumerate(inputs)} | {value: i for i, value in enumerate(constants)}
     for value in values:
         if value.dtype not in _NUMBERS:
-            raise ModelError(f"the engine holds numbers of 32-bit floats and integers, not {value.dtype}")
+            raise ModelError(f"the engine holds 32-bit floats, integers and truths, not {value.dtype}")
         kind = "input" if value in numbers and value.kind != "constant" else value.kind
         where = place[value.of] if value.of is not None else numbers.get(value, 0)
         writer.put(_KINDS[kind], _NUMBERS[value.dtype], where)

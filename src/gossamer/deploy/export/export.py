@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.deploy.export import onnx, program
-from gossamer.deploy.export.inputs import Inputs, inputs_of, other_sizes
+from gossamer.deploy.export.inputs import Inputs, inputs_of, other_sizes, positional
 from gossamer.deploy.export.trace import Program, predicting, with_our_layers
 from gossamer.errors import ModelError, SettingError, unknown
 from gossamer.files import write_atomic
@@ -48,7 +48,7 @@ class Exported:
 
 def export(
     model: nn.Module,
-    example: Sequence[Any],
+    example: Sequence[Any] | Mapping[str, Any],
     path: str | Path,
     *,
     format: str | None = None,  # noqa: A002  the word for it
@@ -64,7 +64,8 @@ def export(
 
     Args:
         model: The network; it is left as it is, and exported for prediction.
-        example: Its positional arguments: tensors, a CSR or a Graph.
+        example: Its arguments, in order or by name: tensors, a CSR or a Graph. By name there may be settings too, such
+            as `use_cache=False`, which stay as they are.
         path: The file.
         format: onnx or pt2; None goes by the file's suffix.
         opset: Of ONNX, 18 to 23; None takes 20.
@@ -85,7 +86,8 @@ def export(
         raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx or .pt2")
     if kind != "onnx" and opset is not None:
         raise SettingError(f"opset is {opset}, but {path} is no ONNX file; leave it out")
-    inputs = inputs_of(model, example)
+    model, arguments = positional(model, example)
+    inputs = inputs_of(model, arguments)
     inputs = inputs if dynamic else inputs.fixed()
     with torch.no_grad():
         plain = predicting(model)

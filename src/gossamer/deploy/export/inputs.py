@@ -8,14 +8,14 @@ checked on more than the one it was traced with.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gossamer.errors import ModelError
+from gossamer.errors import ModelError, SettingError
 from gossamer.graph import CSR, Graph
 
 NODES, EDGES, BATCH = "nodes", "edges", "batch"
@@ -70,6 +70,28 @@ class Inputs:
         of = tuple(Input(one.name, one.value, (None,) * one.value.dim()) for one in self.of)
         return Inputs(of, self.graph, self.weighted)
 
+    def with_axes(self, axes: Mapping[str, Mapping[int, str]]) -> Inputs:
+        """Returns these inputs with further sizes that may change.
+
+        Args:
+            axes: For an input's name, its axes and what they count; axes that count the same have one size.
+
+        Raises:
+            SettingError: There is no such input, or it has no such axis.
+        """
+        for name, own in axes.items():
+            if name not in self.names:
+                raise SettingError(f"dynamic: found {name!r}, expected inputs among {', '.join(self.names)}")
+            value = next(one.value for one in self.of if one.name == name)
+            for axis in own:
+                if not 0 <= axis < value.dim():
+                    raise SettingError(f"dynamic: {name} has {value.dim()} axes, found axis {axis}; count from 0")
+        of = tuple(
+            Input(one.name, one.value, tuple(axes.get(one.name, {}).get(i, axis) for i, axis in enumerate(one.axes)))
+            for one in self.of
+        )
+        return Inputs(of, self.graph, self.weighted)
+
     def arguments(self, tensors: Sequence[Tensor]) -> list[Any]:
         """Returns the model's arguments for the tensors of a call, in order."""
         given: list[Any] = list(tensors)
@@ -87,6 +109,33 @@ class Inputs:
         """
         generator = torch.Generator().manual_seed(seed)
         return tuple(_resized(one, sizes, generator) for one in self.of)
+
+
+class Named(nn.Module):
+    """A network whose arguments have names, as one that takes its tensors in order.
+
+    Args:
+        model: The network.
+        names: Of the tensors, in order.
+        settings: What else it is called with, always the same.
+    """
+
+    def __init__(self, model: nn.Module, names: Sequence[str], settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model, self.names, self.settings = model, tuple(names), dict(settings)
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """Returns what the network returns."""
+        return self.model(**dict(zip(self.names, tensors, strict=True)), **self.settings)
+
+
+def positional(model: nn.Module, example: Sequence[Any] | Mapping[str, Any]) -> tuple[nn.Module, tuple[Any, ...]]:
+    """Returns a network and its arguments in order, for an example that may give them by name."""
+    if not isinstance(example, Mapping):
+        return model, tuple(example)
+    tensors = {name: value for name, value in example.items() if isinstance(value, Tensor | CSR | Graph)}
+    settings = {name: value for name, value in example.items() if name not in tensors}
+    return Named(model, list(tensors), settings), tuple(tensors.values())
 
 
 def inputs_of(model: nn.Module, example: Sequence[Any]) -> Inputs:
@@ -120,9 +169,12 @@ def inputs_of(model: nn.Module, example: Sequence[Any]) -> Inputs:
 
 
 def _is_edges(example: Sequence[Any], place: int) -> bool:
-    """Says whether an argument is an edge_index: (2, E) integers after features."""
-    value = example[place]
-    return place > 0 and isinstance(value, Tensor) and value.dtype == torch.int64 and value.shape[:-1] == (2,)
+    """Says whether an argument is an edge_index: (2, E) integers after features, not token numbers and their mask."""
+    value, first = example[place], example[0]
+    features = isinstance(first, CSR) or (isinstance(first, Tensor) and (first.is_floating_point() or first.dim() == 1))
+    return (
+        place > 0 and features and isinstance(value, Tensor) and value.dtype == torch.int64 and value.shape[:-1] == (2,)
+    )
 
 
 def _axes(value: Tensor, place: int, edges: int | None, nodes: int | None) -> tuple[str | None, ...]:
@@ -141,6 +193,8 @@ def _axes(value: Tensor, place: int, edges: int | None, nodes: int | None) -> tu
 
 def _argument_names(model: nn.Module, count: int) -> list[str]:
     """Returns the names of the first arguments of the model's forward."""
+    if isinstance(model, Named):
+        return list(model.names)
     names: list[str] = []
     for name, parameter in inspect.signature(model.forward).parameters.items():
         if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:

@@ -8,15 +8,15 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-_LOGGERS = ("torch.onnx", "torch.fx", "torch.export", "onnx_ir", "onnxscript")
+_LOGGERS = ("torch.onnx", "torch.fx", "torch.export", "torch._subclasses", "onnx_ir", "onnxscript")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, these libraries log errors only, and neither warn of outdated code nor print programs they gave up."""
+    """Inside, these libraries log nothing but what is critical, and neither warn of outdated code nor print programs they gave up."""
     loggers = {logging.getLogger(name): logging.getLogger(name).level for name in _LOGGERS}
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", message=r".*LeafSpec", category=FutureWarning)

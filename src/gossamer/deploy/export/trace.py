@@ -18,6 +18,7 @@ from gossamer.deploy.compare import same_outputs
 from gossamer.deploy.export.inputs import Inputs, distinct_sizes
 from gossamer.deploy.export.layers import standard_layers
 from gossamer.deploy.export.quiet import quiet
+from gossamer.deploy.export.recurrent import traceable
 from gossamer.deploy.export.standard import StandardOperators
 from gossamer.errors import GossamerError, ModelError
 from gossamer.nn.pyg import adopt, kind_of
@@ -76,7 +77,7 @@ def trace(model: nn.Module, inputs: Inputs, *, standard: bool) -> ExportedProgra
     Raises:
         ModelError: What the network does depends on the numbers in a tensor, or it fixes a size that may change.
     """
-    program = Program(standard_layers(model) if standard else model, inputs, standard).eval()
+    program = Program(traceable(standard_layers(model) if standard else model, standard=standard), inputs, standard).eval()
     example = inputs.resized(distinct_sizes(inputs.sizes))
     shapes = tuple({i: Dim.DYNAMIC for i, axis in enumerate(one.axes) if axis is not None} for one in inputs.of)
     try:

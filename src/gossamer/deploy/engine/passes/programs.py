@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from gossamer.deploy.engine.graph import MOST_INPUTS, MOST_OPERATIONS, Graph, Operation, Step, Value, all_same
 
 
@@ -14,7 +16,7 @@ def fuse_programs(graph: Graph) -> None:
         for step in list(graph.steps):
             out = step.outputs[0]
             reading = readers.get(out, [])
-            if step.what != "pointwise" or out in graph.outputs or len(reading) != 1:
+            if step.what not in ("pointwise", "arithmetic") or out in graph.outputs or len(reading) != 1:
                 continue
             joined = _joined(step, reading[0])
             if joined is not None:
@@ -24,10 +26,16 @@ def fuse_programs(graph: Graph) -> None:
                 break
 
 
+_EXACT = {"add", "subtract", "multiply", "maximum", "minimum", "keep", "equal", "not_equal"}
+_EXACT |= {"less", "less_equal", "greater", "greater_equal"}
+
+
 def _joined(first: Step, second: Step) -> Step | None:
     """Returns one step that does both; None where they cannot be one."""
     out = first.outputs[0]
-    if second.what != "pointwise" or not all_same(out.size, second.outputs[0].size):
+    if out.dtype is not torch.float32 and first.program[-1].what not in _EXACT:
+        return None  # a conversion, which changes the number
+    if second.what != first.what or not all_same(out.size, second.outputs[0].size):
         return None
     if any(value is not out and value is not None and value.root is out for value in second.inputs):
         return None  # it also reads a view

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from gossamer.deploy.engine.builder import Builder, Unsupported, sizes_of
-from gossamer.deploy.engine.graph import Step, Value
+from gossamer.deploy.engine.graph import Step, Value, same
 from gossamer.deploy.engine.rules.table import rule
 
 
@@ -69,15 +69,57 @@ def attention(
     enable_gqa: bool = False,
 ) -> Value:
     """Attention between tokens, in one pass."""
-    if dropout or enable_gqa or not 2 <= len(q.size) <= 4:
-        raise Unsupported("attention with dropout, grouped heads or more than four axes")
+    if dropout or not 2 <= len(q.size) <= 4:
+        raise Unsupported("attention with dropout or more than four axes")
     if mask is not None and mask.dtype is torch.bool:
-        if mask.kind != "constant" or mask.data is None:
-            raise Unsupported("a mask of truths that is no constant")
-        mask = b.constant(torch.zeros(mask.data.shape).masked_fill(~mask.data, -math.inf))
+        if mask.kind == "constant" and mask.data is not None:
+            mask = b.constant(torch.zeros(mask.data.shape).masked_fill(~mask.data, -math.inf))
+        else:
+            one = [1] * len(mask.size)
+            mask = b.chosen(mask, b.filled(0.0, one), b.filled(-math.inf, one), mask.size, torch.float32)
     factor = 1.0 / math.sqrt(q.size[-1]) if scale is None else float(scale)
+    size = sizes_of(node)
+    if enable_gqa and not same(q.size[1], k.size[1]):
+        q, k, v, mask = _grouped(b, q, k, v, mask)
     inputs: list[Value | None] = [q, k, v, mask]
-    return b.add(Step("attention", inputs, [b.result(sizes_of(node))], sizes=[int(causal)], numbers=[factor]))
+    out = b.result((*q.size[:-1], v.size[-1]))
+    b.add(Step("attention", inputs, [out], sizes=[int(causal)], numbers=[factor]))
+    return b.reshaped(out, size)
+
+
+def _grouped(
+    b: Builder, q: Value, k: Value, v: Value, mask: Value | None
+) -> tuple[Value, Value, Value, Value | None]:
+    """Makes a batch of each head of the keys, which all its heads of the queries share: (batch · heads, group, ...)."""
+    batch, heads = k.size[:2]
+    if len(q.size) != 4 or not isinstance(heads, int) or not isinstance(q.size[1], int):
+        raise Unsupported("grouped heads of any number")
+    group = q.size[1] // heads
+    q = b.reshaped(q, (batch * heads, group, *q.size[2:]))
+    k, v = (b.reshaped(one, (batch * heads, 1, *one.size[2:])) for one in (k, v))
+    if mask is not None and len(mask.size) == 4 and (mask.size[0] != 1 or mask.size[1] != 1):
+        if mask.size[1] != 1:
+            own = (mask.size[0], heads, group, *mask.size[2:])
+            strides = (mask.strides[0], mask.strides[1] * group, *mask.strides[1:])
+        else:
+            own = (mask.size[0], heads, 1, *mask.size[2:])
+            strides = (mask.strides[0], 0, 0, *mask.strides[2:])
+        if mask.size[0] == 1:
+            own, strides = (batch, *own[1:]), (0, *strides[1:])
+        mask = b.reshaped(b.view(mask, own, strides), (batch * heads, *own[2:]))
+    return q, k, v, mask
+
+
+@rule("baddbmm")
+def baddbmm(b: Builder, node: Node, base: Value, left: Value, right: Value, *, beta: Any = 1, alpha: Any = 1) -> Value:
+    """Beta base + alpha left right."""
+    out = matmul(b, node, left, right)
+    if alpha != 1:
+        out = b.elementwise("affine", out, size=out.size, p=float(alpha))
+    if beta == 0:
+        return out
+    scaled = base if beta == 1 else b.elementwise("affine", base, size=base.size, p=float(beta))
+    return b.elementwise("add", scaled, out, size=out.size)
 
 
 @rule("conv1d", "conv2d")

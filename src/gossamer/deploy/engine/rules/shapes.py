@@ -125,16 +125,83 @@ def pad(
     """A border of one number."""
     if isinstance(mode, int | float):
         mode, value = "constant", mode
-    if mode != "constant" or any(not isinstance(one, int) or one < 0 for one in widths) or x.dtype is not torch.float32:
+    if mode != "constant" or any(not isinstance(one, int) for one in widths):
         raise Unsupported("borders other than of a number")
+    for place in range(len(widths) // 2):  # below zero: numbers are cut off
+        axis = len(x.size) - 1 - place
+        start, end = (max(-one, 0) for one in widths[2 * place : 2 * place + 2])
+        if start or end:
+            size = [*x.size]
+            size[axis] = size[axis] - start - end
+            x = b.view(x, size, x.strides, start * x.strides[axis])
+    widths = [max(one, 0) for one in widths]
     size = sizes_of(node)
-    out = b.result(size)
-    b.add(Step("copy", [b.filled(value or 0.0, size)], [out]))
+    out = b.result(size, x.dtype)
+    b.add(Step("copy", [b.filled(value or 0, size, x.dtype)], [out]))
     offset: Size = 0
     for place in range(len(widths) // 2):
         offset = offset + widths[2 * place] * out.strides[-1 - place]
     b.add(Step("copy", [x], [b.view(out, x.size, out.strides, offset)]))
     return out
+
+
+@rule("repeat")
+def repeat(b: Builder, node: Node, x: Value, times: Sequence[Any]) -> Value:
+    """The whole value over and over."""
+    more = len(times) - len(x.size)
+    own: list[Size] = [1] * more + list(x.size)
+    strides: list[Size] = [0] * more + list(x.strides)
+    size: list[Size] = []
+    stride: list[Size] = []
+    for count, length, step in zip(times, own, strides, strict=True):
+        size += [count, length]
+        stride += [0, step]
+    kept = [place for place, one in enumerate(size) if one != 1]
+    return b.reshaped(b.view(x, [size[i] for i in kept], [stride[i] for i in kept]), sizes_of(node))
+
+
+@rule("flip")
+def flip(b: Builder, node: Node, x: Value, axes: Sequence[int]) -> Value:
+    """Axes the other way round."""
+    del node
+    strides: list[Size] = list(x.strides)
+    offset: Size = 0
+    for axis in axes:
+        offset = offset + (x.size[axis] - 1) * strides[axis]
+        strides[axis] = -strides[axis]
+    return b.view(x, x.size, strides, offset)
+
+
+@rule("slice_scatter")
+def slice_scatter(
+    b: Builder, node: Node, x: Value, part: Value, axis: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Value:
+    """A value with a stretch of an axis replaced."""
+    del end
+    axis %= len(x.size)
+    out = b.result(sizes_of(node), x.dtype)
+    b.add(Step("copy", [x], [out]))
+    stride = [*out.strides]
+    offset = _place(x, axis, 0 if start is None else start) * stride[axis]
+    stride[axis] = stride[axis] * step
+    b.add(Step("copy", [part], [b.view(out, part.size, stride, offset)]))
+    return out
+
+
+@rule("select_scatter")
+def select_scatter(b: Builder, node: Node, x: Value, part: Value, axis: int, index: Any) -> Value:
+    """A value with one place of an axis replaced."""
+    axis %= len(x.size)
+    raised = b.view(part, [*part.size[:axis], 1, *part.size[axis:]], [*part.strides[:axis], 1, *part.strides[axis:]])
+    place = _place(x, axis, index)
+    return slice_scatter(b, node, x, raised, axis, place)
+
+
+@rule("copy")
+def copied(b: Builder, node: Node, x: Value, y: Value, *settings: Any) -> Value:
+    """The second value, in the shape and kind of the first."""
+    del settings
+    return b.converted(expand(b, node, y), x.dtype)
 
 
 @rule("roll")
@@ -157,38 +224,6 @@ def roll(b: Builder, node: Node, x: Value, shifts: Sequence[int], axes: Sequence
             _copy_into(b, out, b.view(x, size, x.strides, start * x.strides[axis]), axis, at)
         x = out
     return x
-
-
-@rule("embedding")
-def embedding(b: Builder, node: Node, table: Value, indices: Value, *settings: Any) -> Value:
-    """Rows of a table."""
-    del settings
-    return _gather(b, node, table, indices)
-
-
-@rule("index_select")
-def index_select(b: Builder, node: Node, x: Value, axis: int, indices: Value) -> Value:
-    """Places of an axis, in any order."""
-    if axis % len(x.size) != 0:
-        raise Unsupported("indices of an inner axis")
-    return _gather(b, node, x, indices)
-
-
-@rule("index.Tensor")
-def index(b: Builder, node: Node, x: Value, indices: Sequence[Value | None]) -> Value:
-    """Rows by one list of indices."""
-    if len(indices) != 1 or indices[0] is None or indices[0].kind != "constant" or indices[0].data is None:
-        raise Unsupported("indices of several axes, or below zero")
-    if indices[0].data.dtype is torch.bool or bool((indices[0].data < 0).any()):
-        raise Unsupported("indices of several axes, or below zero")
-    return _gather(b, node, x, indices[0])
-
-
-def _gather(b: Builder, node: Node, table: Value, indices: Value) -> Value:
-    if table.dtype is not torch.float32 or indices.dtype not in (torch.int32, torch.int64):
-        raise Unsupported(f"rows of {table.dtype} by {indices.dtype}")
-    inputs: list[Value | None] = [b.contiguous(table), b.contiguous(indices)]
-    return b.add(Step("gather", inputs, [b.result(sizes_of(node))]))
 
 
 def _copy_into(b: Builder, out: Value, part: Value, axis: int, at: Size) -> None:
