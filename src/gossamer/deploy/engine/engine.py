@@ -7,6 +7,7 @@ import operator
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,11 +60,14 @@ class Engine:
 
     Attributes:
         threads: Of each call.
+        graph: Its steps, with kernels.
+        inputs: What a call takes, with the example that it was compiled with.
+        single: Whether a call returns one tensor, and no tuple.
     """
 
     def __init__(self, graph: Graph, inputs: Inputs, *, threads: int, single: bool) -> None:
         self.threads = threads
-        self._graph, self._inputs, self._single = graph, inputs, single
+        self.graph, self.inputs, self.single = graph, inputs, single
         self._edges = [
             value
             for value, one in zip(graph.inputs, inputs.of, strict=True)
@@ -86,8 +90,22 @@ class Engine:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
         found = self._run(self.tensors(arguments))
-        outputs = tuple(found[value] for value in self._graph.outputs)
-        return outputs[0] if self._single else outputs
+        outputs = tuple(found[value] for value in self.graph.outputs)
+        return outputs[0] if self.single else outputs
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the network to a .gsm file, which `gossamer.deploy.load_engine` and the C library run.
+
+        The file is written whole or not at all. It runs on any processor that gossamer runs on; the kernels stay those
+        that were the fastest here.
+
+        Raises:
+            FileError: The file cannot be written, or its name does not end with .gsm.
+            ModelError: Parts of the network run in PyTorch; they are named.
+        """
+        from gossamer.deploy.engine.file import save
+
+        return save(self, path)
 
     def tensors(self, arguments: Sequence[Any]) -> list[Tensor]:
         """Returns the plain tensors of a call's arguments."""
@@ -95,7 +113,7 @@ class Engine:
         for argument in arguments:
             if isinstance(argument, Data):
                 tensors.append(argument.to_edge_index())
-                if self._inputs.weighted:
+                if self.inputs.weighted:
                     if argument.weights is None:
                         raise DataError("the network was compiled for a graph with edge weights; this one has none")
                     tensors.append(argument.weights)
@@ -105,7 +123,7 @@ class Engine:
                 tensors.append(argument)
             else:
                 raise DataError(f"found an argument of {type(argument).__name__}; expected tensors, CSR or Graph")
-        names, expected = self._inputs.names, self._graph.inputs
+        names, expected = self.inputs.names, self.graph.inputs
         if len(tensors) != len(expected):
             raise DataError(f"found {len(tensors)} inputs, expected {len(expected)}: {', '.join(names)}")
         for place, (value, tensor) in enumerate(zip(expected, tensors, strict=True)):
@@ -127,10 +145,10 @@ class Engine:
             *arguments: Of the call; by default those it was compiled with.
             repeats: Of the call, of which medians are taken.
         """
-        tensors = self.tensors(arguments) if arguments else list(self._inputs.values)
+        tensors = self.tensors(arguments) if arguments else list(self.inputs.values)
         rounds = []
         for _ in range(repeats):
-            found = dict(zip(self._graph.inputs, tensors, strict=True))
+            found = dict(zip(self.graph.inputs, tensors, strict=True))
             rounds.append([time for run in self._runs for time in run(found, True)])
         medians = [sorted(column)[len(column) // 2] / 1000 for column in zip(*rounds, strict=True)]
         steps = [step for run in self._runs for step in run.segment.steps]
@@ -142,7 +160,7 @@ class Engine:
         ]
 
     def _run(self, tensors: Sequence[Tensor]) -> dict[Value, Tensor]:
-        values = dict(zip(self._graph.inputs, tensors, strict=True))
+        values = dict(zip(self.graph.inputs, tensors, strict=True))
         if self._early:
             values.update(self._prepare(values))
         for run in self._late:
