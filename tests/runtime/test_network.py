@@ -110,10 +110,10 @@ def test_what_pytorch_runs_is_named(tmp_path: Path) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.sort(x, 1).values + 1
 
-    with pytest.raises(ModelError, match="PyTorch runs aten.sort"):
+    with pytest.raises(ModelError, match=r"PyTorch runs aten\.sort"):
         compile_network(Sorts(), (torch.randn(2, 3),)).save(tmp_path / "net.gsm")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(FileError, match="ends with .gsm"):
+    with pytest.raises(FileError, match=r"ends with \.gsm"):
         compile_network(net(), (torch.randn(1, 2, 8, 8),)).save(tmp_path / "net.onnx")
 
 
@@ -250,7 +250,9 @@ def test_all_errors_are_ours() -> None:
     head = struct.unpack_from("<q", data, 16)[0]
     for _ in range(2000):
         changed = bytearray(data)
-        struct.pack_into("<q", changed, 8 * chance.randrange(4, head // 8 - 1), chance.choice([-1, 0, 1, 2, 9, 1 << 40]))
+        struct.pack_into(
+            "<q", changed, 8 * chance.randrange(4, head // 8 - 1), chance.choice([-1, 0, 1, 2, 9, 1 << 40])
+        )
         try:
             loaded = runtime.load(resealed(bytes(changed)), threads=1)
             loaded.prepare((1, 2, 8, 8))

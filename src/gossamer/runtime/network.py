@@ -141,8 +141,8 @@ def load(path: str | Path | bytes, *, threads: int | None = None) -> Network:
     """Opens a network from a .gsm file, in milliseconds whatever its size.
 
     Args:
-        path: The file, which `Engine.save` or `gossamer export` wrote, or its content. A file must not be changed in its
-            place while the network is in use; one that is replaced by renaming is safe.
+        path: The file, which `Engine.save` or `gossamer export` wrote, or its content. A file must not be changed in
+            its place while the network is in use; one that is replaced by renaming is safe.
         threads: Of a call; as many as there are cores by default.
 
     Raises:

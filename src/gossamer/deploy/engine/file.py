@@ -42,6 +42,24 @@ def save(engine: Engine, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != SUFFIX:
         raise FileError(f"{path}: expected a name that ends with {SUFFIX}")
+    head, parts = _encoded(engine)
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(head)
+        for piece in _pieces(parts):
+            stream.write(piece)
+
+    return write_atomic(path, write)
+
+
+def to_bytes(engine: Engine) -> bytes:
+    """Returns what `save` writes. Raises `ModelError` as it does."""
+    head, parts = _encoded(engine)
+    return b"".join((head, *_pieces(parts)))
+
+
+def _encoded(engine: Engine) -> tuple[bytes, list[memoryview]]:
+    """Returns the head of the file and the constants that follow."""
     if engine.torch_steps:
         names = ", ".join(dict.fromkeys(engine.torch_steps))
         raise ModelError(
@@ -60,16 +78,9 @@ def save(engine: Engine, path: str | Path) -> Path:
     )
     head = _Head(_independent(engine), *_ports(engine, outputs), [len(one) for one in parts], _sums(parts), words)
     # Spaces after the description bring the end of the head to where weights may begin.
-    missing = -len(head.encode(description.ljust(-(-len(description) // _WORD) * _WORD), 0)) % _ALIGN
-    description = description.ljust(-(-len(description) // _WORD) * _WORD + missing)
-    encoded = head.encode(description, len(head.encode(description, 0)))
-
-    def write(stream: BinaryIO) -> None:
-        stream.write(encoded)
-        for piece in _pieces(parts):
-            stream.write(piece)
-
-    return write_atomic(path, write)
+    description = description.ljust(-(-len(description) // _WORD) * _WORD)
+    description += " " * (-len(head.encode(description, 0)) % _ALIGN)
+    return head.encode(description, len(head.encode(description, 0))), parts
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.deploy.export import onnx, program
+from gossamer.deploy.export import native, onnx, program
 from gossamer.deploy.export.inputs import Inputs, inputs_of, other_sizes
 from gossamer.deploy.export.trace import Program, predicting, with_our_layers
 from gossamer.errors import ModelError, SettingError, unknown
 from gossamer.files import write_atomic
 from gossamer.nn import CodedConv2d, CodedLinear, FewBitsWeights
 
-FORMATS = ("onnx", "pt2")
+FORMATS = ("onnx", "pt2", "gsm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Exported:
 
     Attributes:
         path: The file.
-        format: onnx or pt2.
+        format: onnx, pt2 or gsm.
         inputs: Name and shape of each input, a name in place of a size that may change.
         max_error: The largest difference between the file's outputs and the network's, as a fraction of the largest
             output or of 1, whichever is larger, over all sizes tried; None if it was not checked.
@@ -66,7 +66,7 @@ def export(
         model: The network; it is left as it is, and exported for prediction.
         example: Its positional arguments: tensors, a CSR or a Graph.
         path: The file.
-        format: onnx or pt2; None goes by the file's suffix.
+        format: onnx, pt2, or gsm, which this library's own engine runs; None goes by the file's suffix.
         opset: Of ONNX, 18 to 23; None takes 20.
         dynamic: Whether sizes may change; False fixes those of the example.
         check: Whether to run the file on the example and on inputs of other sizes, and compare.
@@ -82,7 +82,7 @@ def export(
     path = Path(path)
     kind = path.suffix.removeprefix(".").lower() if format is None else format
     if kind not in FORMATS:
-        raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx or .pt2")
+        raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx, .pt2 or .gsm")
     if kind != "onnx" and opset is not None:
         raise SettingError(f"opset is {opset}, but {path} is no ONNX file; leave it out")
     inputs = inputs_of(model, example)
@@ -90,11 +90,14 @@ def export(
     with torch.no_grad():
         plain = predicting(model)
         network = with_our_layers(plain, inputs)
-        data = onnx.to_bytes(network, inputs, opset=opset) if kind == "onnx" else program.to_bytes(network, inputs)
-        error = None
-        if check:
-            run = onnx.runner(data) if kind == "onnx" else program.runner(data)
-            error = _checked(path, run, Program(plain, inputs), inputs, tolerance)
+        match kind:
+            case "onnx":
+                data, runner = onnx.to_bytes(network, inputs, opset=opset), onnx.runner
+            case "gsm":
+                data, runner = native.to_bytes(plain, example, dynamic=dynamic), native.runner
+            case _:
+                data, runner = program.to_bytes(network, inputs), program.runner
+        error = _checked(path, runner(data), Program(plain, inputs), inputs, tolerance) if check else None
     write_atomic(path, lambda stream: stream.write(data))
     shapes = {
         one.name: tuple(axis or size for axis, size in zip(one.axes, one.value.shape, strict=True)) for one in inputs.of
