@@ -14,23 +14,24 @@ def include_folder() -> Path:
     Raises:
         ModelError: Gossamer was installed without its native parts.
     """
-    return _installed("include/gossamer.h").parent
+    return _installed("include", "gossamer.h").parent
 
 
 def library() -> Path:
-    """Returns the shared library `libgossamer`, which needs neither Python nor PyTorch.
+    """Returns the shared library `libgossamer`, which needs the runtimes of C++ and OpenMP and nothing else.
 
     Raises:
         ModelError: Gossamer was installed without its native parts.
     """
-    return _installed("lib/libgossamer.so")
+    return _installed("lib", "libgossamer.*")
 
 
-def _installed(name: str) -> Path:
+def _installed(folder: str, name: str) -> Path:
     module, why = extension.load()
     if module is None or module.__file__ is None:
         raise ModelError(f"the C library is not there: {why}")
-    path = Path(module.__file__).parent / name
-    if not path.exists():
-        raise ModelError(f"{path} is not there; reinstall gossamer")
-    return path
+    place = Path(module.__file__).parent / folder
+    found = sorted(place.glob(name))
+    if not found:
+        raise ModelError(f"{place / name} is not there; reinstall gossamer")
+    return found[0]
