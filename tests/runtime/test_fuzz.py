@@ -1,4 +1,4 @@
-"""The file reader under coverage-guided fuzzing and sanitizers, for a moment; the first run builds it, which takes minutes."""
+"""The file reader under coverage-guided fuzzing and sanitizers; the first run builds it, which takes minutes."""
 
 from __future__ import annotations
 
