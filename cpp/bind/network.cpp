@@ -24,18 +24,43 @@ nb::list ports(const std::vector<Port>& of) {
   return found;
 }
 
-std::vector<void*> pointers(const std::vector<Address>& addresses) {
-  std::vector<void*> found;
-  found.reserve(addresses.size());
-  for (const Address address : addresses) found.push_back(at<void>(address));
-  return found;
-}
+// The memory of contiguous arrays, held for the time of a call.
+class Buffers {
+ public:
+  Buffers(const nb::list& arrays, int flags) : views_(arrays.size()) {
+    for (const nb::handle array : arrays) {
+      if (PyObject_GetBuffer(array.ptr(), &views_[held_], flags) != 0) throw nb::python_error();
+      addresses_.push_back(views_[held_++].buf);
+    }
+  }
+  ~Buffers() {
+    while (held_ > 0) PyBuffer_Release(&views_[--held_]);
+  }
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
 
-std::int64_t run(const Network& network, const Instance& instance, const std::vector<Address>& inputs,
-                 const std::vector<Address>& outputs) {
-  const std::vector<void*> from = pointers(inputs), to = pointers(outputs);
+  const std::vector<void*>& addresses() const { return addresses_; }
+  Size bytes(std::size_t place) const { return views_[place].len; }
+
+ private:
+  std::vector<Py_buffer> views_;
+  std::vector<void*> addresses_;
+  std::size_t held_ = 0;
+};
+
+std::int64_t run(const Network& network, const Instance& instance, const nb::list& inputs, const nb::list& outputs) {
+  const Buffers from(inputs, PyBUF_SIMPLE), to(outputs, PyBUF_WRITABLE);
+  const Plan& plan = network.plan();
+  const auto check = [&](const std::vector<int>& values, const Buffers& given) {
+    bool fits = values.size() == given.addresses().size();
+    for (std::size_t i = 0; fits && i < values.size(); ++i)
+      fits = given.bytes(i) == instance.tensor(values[i]).count() * plan.values[static_cast<std::size_t>(values[i])].bytes();
+    if (!fits) throw PlanError("the memory of a call is not that of its sizes");
+  };
+  check(plan.inputs, from);
+  check(plan.outputs, to);
   const nb::gil_scoped_release unlocked;
-  return network.run(instance, from, to);
+  return network.run(instance, from.addresses(), to.addresses());
 }
 
 std::shared_ptr<Instance> instance(Network& network, const std::vector<std::vector<Size>>& sizes) {

@@ -66,6 +66,7 @@ class Network {
   static std::shared_ptr<Network> from_memory(const void* data, std::size_t bytes, int threads);  // which is copied
 
   const Head& head() const { return head_; }
+  const Plan& plan() const { return engine_->plan(); }
 
   // Compares what was not looked at yet with its checksums, with all cores; throws FileError, now and from then on, where
   // they differ.

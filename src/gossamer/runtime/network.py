@@ -85,11 +85,7 @@ class Network:
         shapes = tuple([array.shape for array in given])
         instance, sizes = self._known.get(shapes) or self._prepare(shapes)
         results = [np.empty(size, dtype) for size, dtype in sizes]
-        failed = self._native.run(
-            instance,
-            [array.__array_interface__["data"][0] for array in given],
-            [array.__array_interface__["data"][0] for array in results],
-        )
+        failed = self._native.run(instance, given, results)
         if failed >= 0:
             raise DataError("a number in an input, such as a token or a node, is out of range")
         if any(type(array) is not np.ndarray for array in arrays):

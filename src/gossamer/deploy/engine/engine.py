@@ -77,6 +77,9 @@ class Engine:
         self._runs = [_Native(one, threads) if one.native else _Torch(one) for one in found]
         self._early, self._late = self._runs[:early], self._runs[early:]
         self._prepared: tuple[Any, dict[Value, Tensor]] | None = None
+        only = self._runs[0] if len(self._runs) == 1 else None
+        whole = only is not None and (only.segment.inputs, only.segment.outputs) == (graph.inputs, graph.outputs)
+        self._alone = only if isinstance(only, _Native) and whole else None  # takes and gives what the network does
 
     @property
     def torch_steps(self) -> tuple[str, ...]:
@@ -89,6 +92,9 @@ class Engine:
         Raises:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
+        outputs: Sequence[Tensor] | None = self._alone and self._alone.at_once(arguments)
+        if outputs is not None:
+            return outputs[0] if self.single else tuple(outputs)
         found = self._run(self.tensors(arguments))
         outputs = tuple(found[value] for value in self.graph.outputs)
         return outputs[0] if self.single else outputs
@@ -208,16 +214,39 @@ class _Native:
         outputs = [
             torch.empty(size, dtype=value.dtype) for size, value in zip(sizes, self.segment.outputs, strict=True)
         ]
-        given, results = [one.data_ptr() for one in inputs], [one.data_ptr() for one in outputs]
+        given = [one.data_ptr() for one in inputs]
         spent: list[int] = []
         if timed:
-            spent = self._engine.profile(instance, given, results)
+            spent = self._engine.profile(instance, given, [one.data_ptr() for one in outputs])
         else:
-            failed = self._engine.run(instance, given, results)
-            if failed >= 0:
-                raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
+            self._finish(instance, given, outputs)
         values.update(zip(self.segment.outputs, outputs, strict=True))
         return spent
+
+    def at_once(self, arguments: Sequence[Any]) -> list[Tensor] | None:
+        """Returns the outputs for arguments that can be used as they lie, of shapes that were seen; else None."""
+        shapes = []
+        if len(arguments) != len(self.segment.inputs):
+            return None
+        for tensor, value in zip(arguments, self.segment.inputs, strict=True):
+            if type(tensor) is not Tensor or tensor.dtype is not value.dtype:
+                return None
+            if not (tensor.is_contiguous() and tensor.is_cpu):
+                return None
+            shapes.append(tensor.shape)
+        known = self._known.get(tuple(shapes))
+        if known is None:
+            return None
+        outputs = [
+            torch.empty(size, dtype=value.dtype) for size, value in zip(known[1], self.segment.outputs, strict=True)
+        ]
+        self._finish(known[0], [one.data_ptr() for one in arguments], outputs)
+        return outputs
+
+    def _finish(self, instance: Any, given: list[int], outputs: list[Tensor]) -> None:
+        failed = self._engine.run(instance, given, [one.data_ptr() for one in outputs])
+        if failed >= 0:
+            raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
 
     def _instance(self, shapes: tuple[Any, ...]) -> tuple[Any, list[list[int]]]:
         try:
