@@ -188,7 +188,7 @@ def _onnx(path: Path, threads: int) -> Call:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = runtime.InferenceSession(str(_beside(path, ".onnx")), options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
-    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))  # type: ignore[no-any-return]
+    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))
 
 
 def _openvino(path: Path, threads: int) -> Call:

@@ -108,5 +108,5 @@ def _write(path: Path, network: Network, arrays: list[np.ndarray[Any, Any]]) -> 
     if expected == ".npy":
         write_atomic(path, lambda stream: np.save(stream, arrays[0], allow_pickle=False))
         return
-    names = {port.name: array for port, array in zip(network.outputs, arrays, strict=True)}
+    names: dict[str, Any] = {port.name: array for port, array in zip(network.outputs, arrays, strict=True)}
     write_atomic(path, lambda stream: np.savez(stream, **names))

@@ -92,12 +92,11 @@ class Engine:
         Raises:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
-        outputs: Sequence[Tensor] | None = self._alone and self._alone.at_once(arguments)
-        if outputs is not None:
-            return outputs[0] if self.single else tuple(outputs)
-        found = self._run(self.tensors(arguments))
-        outputs = tuple(found[value] for value in self.graph.outputs)
-        return outputs[0] if self.single else outputs
+        outputs = None if self._alone is None else self._alone.at_once(arguments)
+        if outputs is None:
+            found = self._run(self.tensors(arguments))
+            outputs = [found[value] for value in self.graph.outputs]
+        return outputs[0] if self.single else tuple(outputs)
 
     def save(self, path: str | Path) -> Path:
         """Writes the network to a .gsm file, which `gossamer.deploy.load_engine` and the C library run.

@@ -88,7 +88,7 @@ class _Head:
     independent: bool
     inputs: Sequence[tuple[str, Sequence[str]]]  # names, and labels of axes
     outputs: Sequence[tuple[str, Sequence[str]]]
-    bytes: Sequence[int]  # of constants
+    lengths: Sequence[int]  # of constants, in bytes
     sums: Sequence[int]
     plan: Sequence[int]
 
@@ -99,9 +99,9 @@ class _Head:
             words.append(len(ports))
             for name, labels in ports:
                 words += [*_text(name), len(labels), *(word for label in labels for word in _text(label))]
-        words.append(len(self.bytes))
+        words.append(len(self.lengths))
         at = start
-        for count in self.bytes:
+        for count in self.lengths:
             words += [at, count]
             at += _aligned(count)
         words += [len(self.sums), *self.sums, len(self.plan), *self.plan]
@@ -196,7 +196,8 @@ def _aligned(count: int) -> int:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    numbers: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return memoryview(numbers)
 
 
 def _pieces(parts: Sequence[memoryview]) -> Iterator[bytearray]:

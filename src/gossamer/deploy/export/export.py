@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,14 +91,18 @@ def export(
     with torch.no_grad():
         plain = predicting(model)
         network = with_our_layers(plain, inputs)
+        runner: Callable[[], Callable[[Sequence[Tensor]], list[Tensor]]]
         match kind:
             case "onnx":
-                data, runner = onnx.to_bytes(network, inputs, opset=opset), onnx.runner
+                data = onnx.to_bytes(network, inputs, opset=opset)
+                runner = functools.partial(onnx.runner, data)
             case "gsm":
-                data, runner = native.to_bytes(plain, example, dynamic=dynamic), native.runner
+                data = native.to_bytes(plain, example, dynamic=dynamic)
+                runner = functools.partial(native.runner, data)
             case _:
-                data, runner = program.to_bytes(network, inputs), program.runner
-        error = _checked(path, runner(data), Program(plain, inputs), inputs, tolerance) if check else None
+                data = program.to_bytes(network, inputs)
+                runner = functools.partial(program.runner, data)
+        error = _checked(path, runner(), Program(plain, inputs), inputs, tolerance) if check else None
     write_atomic(path, lambda stream: stream.write(data))
     shapes = {
         one.name: tuple(axis or size for axis, size in zip(one.axes, one.value.shape, strict=True)) for one in inputs.of
