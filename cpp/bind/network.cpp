@@ -27,15 +27,18 @@ nb::list ports(const std::vector<Port>& of) {
 // The memory of contiguous arrays, held for the time of a call.
 class Buffers {
  public:
-  Buffers(const nb::list& arrays, int flags) : views_(arrays.size()) {
+  template <class Arrays>  // a tuple or a list
+  Buffers(const Arrays& arrays, int flags) : views_(arrays.size()) {
+    addresses_.reserve(views_.size());
     for (const nb::handle array : arrays) {
-      if (PyObject_GetBuffer(array.ptr(), &views_[held_], flags) != 0) throw nb::python_error();
+      if (PyObject_GetBuffer(array.ptr(), &views_[held_], flags) != 0) {
+        release();
+        throw nb::python_error();
+      }
       addresses_.push_back(views_[held_++].buf);
     }
   }
-  ~Buffers() {
-    while (held_ > 0) PyBuffer_Release(&views_[--held_]);
-  }
+  ~Buffers() { release(); }
   Buffers(const Buffers&) = delete;
   Buffers& operator=(const Buffers&) = delete;
 
@@ -43,12 +46,16 @@ class Buffers {
   Size bytes(std::size_t place) const { return views_[place].len; }
 
  private:
+  void release() {
+    while (held_ > 0) PyBuffer_Release(&views_[--held_]);
+  }
+
   std::vector<Py_buffer> views_;
   std::vector<void*> addresses_;
   std::size_t held_ = 0;
 };
 
-std::int64_t run(const Network& network, const Instance& instance, const nb::list& inputs, const nb::list& outputs) {
+std::int64_t run(const Network& network, const Instance& instance, const nb::tuple& inputs, const nb::list& outputs) {
   const Buffers from(inputs, PyBUF_SIMPLE), to(outputs, PyBUF_WRITABLE);
   const Plan& plan = network.plan();
   const auto check = [&](const std::vector<int>& values, const Buffers& given) {

@@ -46,10 +46,3 @@ def test_an_engine_is_a_format_too(tmp_path: Path) -> None:
     assert result["exported"]["format"] == "gsm"
     assert result["exported"]["max_error"] <= 1e-4
     assert "takes x (batch, 1, 8, 8)" in console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_what_the_engine_cannot_do_alone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--data", "digits-graph", "--model", "gcn", "--to", str(tmp_path / "net.gsm")]
-    assert cli.main(["export", *words]) == 2
-    assert "PyTorch runs gossamer.sort_coordinates" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 
 from gossamer import extension
 from gossamer.errors import DataError, FileError, ModelError, SettingError
+
+Array = np.ndarray[Any, Any]
 
 _NUMBERS = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64))
 _REMEMBERED = 64  # sets of shapes whose instance is found without asking
@@ -74,23 +77,42 @@ class Network:
             DataError: An array has another dtype or shape than the network takes, or an index is out of range.
             FileError: The file is damaged.
         """
-        given = [array if type(array) is np.ndarray else _array(array) for array in arrays]
+        shapes = []
+        for array, dtype in zip(arrays, self._dtypes, strict=False):
+            if type(array) is not np.ndarray or array.dtype is not dtype or not array.flags.carray:
+                return self._call_with(arrays)
+            shapes.append(array.shape)
+        known = self._known.get(tuple(shapes))
+        if known is None or len(arrays) != len(self._dtypes):
+            return self._call_with(arrays)
+        results = self._run(arrays, *known)
+        return results[0] if self._single else tuple(results)
+
+    def _call_with(self, arrays: Sequence[Any]) -> Any:
+        """Answers a call whose arrays have not been seen to be what the network takes."""
+        given = [_array(array) for array in arrays]
         if len(given) != len(self._dtypes):
             raise DataError(f"found {len(given)} inputs, expected {len(self._dtypes)}: {self._expected()}")
         for place, (array, dtype) in enumerate(zip(given, self._dtypes, strict=True)):
-            if array.dtype is not dtype and array.dtype != dtype:
+            if array.dtype != dtype:
                 raise DataError(f"{self.inputs[place].name}: found {array.dtype}, expected {self.inputs[place]}")
             if not (array.flags.c_contiguous and array.flags.aligned):
-                given[place] = np.ascontiguousarray(array)
-        shapes = tuple([array.shape for array in given])
-        instance, sizes = self._known.get(shapes) or self._prepare(shapes)
-        results = [np.empty(size, dtype) for size, dtype in sizes]
-        failed = self._native.run(instance, given, results)
-        if failed >= 0:
-            raise DataError("a number in an input, such as a token or a node, is out of range")
-        if any(type(array) is not np.ndarray for array in arrays):
-            results = [_like(arrays, array) for array in results]
+                given[place] = np.array(array, order="C")
+        shapes = tuple(array.shape for array in given)
+        results: list[Any] = self._run(given, *(self._known.get(shapes) or self._prepare(shapes)))
+        if any(hasattr(array, "detach") for array in arrays):
+            import torch
+
+            results = [torch.from_numpy(array) for array in results]
         return results[0] if self._single else tuple(results)
+
+    def _run(
+        self, given: Sequence[Array], instance: Any, sizes: list[tuple[tuple[int, ...], np.dtype[Any]]]
+    ) -> list[Array]:
+        results = [np.empty(size, dtype) for size, dtype in sizes]
+        if self._native.run(instance, tuple(given), results) >= 0:
+            raise DataError("a number in an input, such as a token or a node, is out of range")
+        return results
 
     def verify(self) -> None:
         """Compares the whole file with its checksums, as the first call does.
@@ -186,23 +208,14 @@ def _description(path: Path, text: str) -> dict[str, Any]:
     return found
 
 
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    """Returns the array of a tensor of PyTorch, which is not imported here, or of a list."""
+def _array(value: Any) -> Array:
+    """Returns an array, or that of a tensor of PyTorch, which is not imported here."""
     if hasattr(value, "detach"):
         value = value.detach()
         if value.device.type != "cpu":
             raise DataError(f"an input is on {value.device}; the engine runs on the CPU, so call .cpu() first")
-        found: np.ndarray[Any, Any] = value.numpy()
+        found: Array = value.numpy()
         return found
     if not isinstance(value, np.ndarray | np.generic):
         raise DataError(f"found an argument of {type(value).__name__}; expected NumPy arrays or tensors of PyTorch")
     return np.asarray(value)
-
-
-def _like(given: tuple[Any, ...], array: np.ndarray[Any, Any]) -> Any:
-    """Returns an array as a tensor, if a tensor was given."""
-    if any(hasattr(one, "detach") for one in given):
-        import torch
-
-        return torch.from_numpy(array)
-    return array
