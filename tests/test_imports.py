@@ -17,6 +17,8 @@ CASES = {
     "an unknown command": "from gossamer.cli import main; main(['compar'])",
     "an unknown option": "from gossamer.cli import main; main(['compare', '--dta', 'x'])",
     "gossamer report": "from gossamer.cli import main; main(['report', 'not-there'])",
+    "gossamer run --help": "from gossamer.cli import main; main(['run', '--help'])",
+    "gossamer serve --help": "from gossamer.cli import main; main(['serve', '--help'])",
     "gossamer papers --help": "from gossamer.cli import main; main(['papers', '--help'])",
     "gossamer papers check --help": "from gossamer.cli import main; main(['papers', 'check', '--help'])",
 }

@@ -27,6 +27,12 @@ void make(Engine* self, const std::vector<std::int64_t>& words, const std::vecto
   std::vector<Constant> constants;
   for (std::size_t i = 0; i < addresses.size(); ++i) constants.push_back({at<void>(addresses[i]), bytes[i]});
   new (self) Engine(read_plan(words.data(), words.size()), std::move(constants), threads);
+  try {
+    self->check_patterns();
+  } catch (...) {
+    self->~Engine();
+    throw;
+  }
 }
 
 std::vector<Size> output_size(const Engine& engine, const Instance& instance, std::size_t output) {

@@ -11,22 +11,24 @@ Engine::Engine(Plan plan, std::vector<Constant> constants, int threads)
     : plan_(std::move(plan)), constants_(std::move(constants)), threads_(threads) {
   if (static_cast<std::int64_t>(constants_.size()) != plan_.constants) throw PlanError("the plan is for other constants");
   for (const Constant& constant : constants_) addresses_.push_back(constant.data);
-  check_constants();
-}
-
-// Sizes of constants are fixed, and their patterns are trusted by the kernels from here on.
-void Engine::check_constants() const {
-  const std::vector<std::int64_t> none(plan_.symbols.size(), 1);
-  const auto count_of = [&](const Value& value) {
-    std::int64_t count = 1;
-    for (const Expression& size : value.size) count *= size.value(none);
-    return count;
-  };
   for (const Value& value : plan_.values)
     if (value.kind == Kind::constant) {
       const std::int64_t count = count_of(value), bytes = constants_[static_cast<std::size_t>(value.place)].bytes;
       if (count < 0 || count > bytes / value.bytes()) throw PlanError("a constant is larger than what is stored of it");
     }
+}
+
+std::int64_t Engine::count_of(const Value& value) const {
+  const std::vector<std::int64_t> none(plan_.symbols.size(), 1);
+  std::int64_t count = 1;
+  for (const Expression& size : value.size) {
+    const std::int64_t own = size.value(none);
+    if (own < 0 || __builtin_mul_overflow(count, own, &count)) throw PlanError("a constant has a size that cannot be");
+  }
+  return count;
+}
+
+void Engine::check_patterns() const {
   for (const Step& step : plan_.steps) {
     if (step.what != What::linear && step.what != What::convolution && step.what != What::recurrent) continue;
     if (!step.has(2) || !step.has(3)) throw PlanError("a product has no pattern");

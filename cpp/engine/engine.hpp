@@ -18,10 +18,14 @@ struct Constant {
 
 class Engine {
  public:
-  // The constants stay the caller's and must outlive the engine.
+  // The constants stay the caller's and must outlive the engine. None of them is read here; before the first run their
+  // patterns, which kernels trust, have to be checked.
   Engine(Plan plan, std::vector<Constant> constants, int threads);
 
   const Plan& plan() const { return plan_; }
+
+  // Throws PlanError where the pattern of a product does not hold together.
+  void check_patterns() const;
 
   // The instance for inputs of these sizes, one list an input; throws PlanError where the network does not work for them.
   std::shared_ptr<const Instance> instance(const std::vector<std::vector<std::int64_t>>& sizes);
@@ -33,7 +37,7 @@ class Engine {
   }
 
  private:
-  void check_constants() const;
+  std::int64_t count_of(const Value& value) const;
 
   Plan plan_;
   std::vector<Constant> constants_;

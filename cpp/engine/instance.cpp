@@ -111,12 +111,15 @@ void Instance::lay_out() {
     const Tensor &view = tensors_[v], &seen = tensors_[static_cast<std::size_t>(value.place)];
     std::int64_t first = value.offset.value(symbols_), last = first;
     for (int axis = 0; axis < view.rank; ++axis) {
-      const std::int64_t reach = std::max<std::int64_t>(view.size[axis] - 1, 0) * view.stride[axis];
-      (reach < 0 ? first : last) += reach;
+      std::int64_t reach = 0, &end = view.stride[axis] < 0 ? first : last;
+      if (__builtin_mul_overflow(std::max<std::int64_t>(view.size[axis] - 1, 0), view.stride[axis], &reach) ||
+          __builtin_add_overflow(end, reach, &end))
+        throw PlanError("a view reaches beyond what it looks at");
     }
     if (view.count() > 0 && (!seen.contiguous() || first < 0 || last >= seen.count()))
       throw PlanError("a view reaches beyond what it looks at");
-    offsets_[v] = value.offset.value(symbols_) * value.bytes();
+    // An empty view may stand anywhere, and so may its offset.
+    offsets_[v] = view.count() > 0 ? value.offset.value(symbols_) * value.bytes() : 0;
   }
 
   std::vector<std::int64_t> first(values, -1), last(values, -1);
@@ -138,7 +141,10 @@ void Instance::lay_out() {
 
   std::vector<Block> blocks;
   std::vector<bool> given(values, false);
-  for (int output : plan_.outputs) given[static_cast<std::size_t>(output)] = true;
+  for (int output : plan_.outputs) {
+    if (first[static_cast<std::size_t>(output)] < 0) throw PlanError("nothing writes an output");
+    given[static_cast<std::size_t>(output)] = true;
+  }
   for (std::size_t v = 0; v < values; ++v)
     if (plan_.values[v].kind == Kind::result && first[v] >= 0 && !given[v])
       blocks.push_back({aligned(tensors_[v].count() * plan_.values[v].bytes()), first[v], last[v], &offsets_[v]});

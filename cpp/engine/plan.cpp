@@ -1,43 +1,11 @@
 #include "plan.hpp"
 
-#include <cstring>
+#include <algorithm>
+
+#include "reader.hpp"
 
 namespace gossamer::engine {
 namespace {
-
-class Reader {
- public:
-  Reader(const std::int64_t* words, std::size_t count) : at_(words), end_(words + count) {}
-
-  std::int64_t next() {
-    if (at_ == end_) throw PlanError("the plan ends too early");
-    return *at_++;
-  }
-
-  // A count that cannot be larger than the words that are left.
-  std::size_t count() { return static_cast<std::size_t>(within(0, end_ - at_, "a count")); }
-
-  std::int64_t within(std::int64_t least, std::int64_t most, const char* what) {
-    const std::int64_t found = next();
-    if (found < least || found > most)
-      throw PlanError(std::string(what) + " is " + std::to_string(found) + ", expected " + std::to_string(least) + " to " +
-                      std::to_string(most));
-    return found;
-  }
-
-  double number() {
-    const std::int64_t bits = next();
-    double found;
-    std::memcpy(&found, &bits, sizeof found);
-    return found;
-  }
-
-  bool done() const { return at_ == end_; }
-
- private:
-  const std::int64_t* at_;
-  const std::int64_t* end_;
-};
 
 Expression read_expression(Reader& in, std::size_t symbols) {
   std::vector<Expression::Word> words(in.count());
@@ -64,9 +32,14 @@ Value read_value(Reader& in, const Plan& plan) {
     value.offset = read_expression(in, plan.symbols.size());
     value.stride = read_expressions(in, plan.symbols.size(), kMostAxes);
     if (value.stride.size() != value.size.size()) throw PlanError("a view has as many strides as sizes");
+    if (value.number != plan.values[static_cast<std::size_t>(value.place)].number)
+      throw PlanError("a view sees other kinds of numbers than there are");
   } else if (value.kind == Kind::constant && (value.place < 0 || value.place >= plan.constants)) {
     throw PlanError("a value is a constant that is not there");
   }
+  if (value.kind == Kind::constant)
+    for (const Expression& size : value.size)
+      if (!size.fixed()) throw PlanError("the size of a constant depends on that of an input");
   return value;
 }
 
@@ -97,6 +70,11 @@ Step read_step(Reader& in, const Plan& plan) {
   for (int output : step.outputs)
     if (plan.values[static_cast<std::size_t>(plan.root(output))].kind != Kind::result)
       throw PlanError("a step writes to an input or a constant");
+  // Indices are looked at before they are used, so nothing may change them in between.
+  for (int input : step.inputs)
+    if (input >= 0 && plan.values[static_cast<std::size_t>(input)].number != Number::float32)
+      for (int output : step.outputs)
+        if (plan.root(output) == plan.root(input)) throw PlanError("a step writes over the indices that it reads");
   return step;
 }
 
@@ -111,6 +89,10 @@ Expression::Expression(std::vector<Word> words, std::size_t symbols) : words_(st
     if (depth < 1 || depth > 16) throw PlanError("a size is no sound expression");
   }
   if (depth != 1) throw PlanError("a size is no sound expression");
+}
+
+bool Expression::fixed() const {
+  return std::none_of(words_.begin(), words_.end(), [](const Word& word) { return word.code == symbol; });
 }
 
 std::int64_t Expression::value(const std::vector<std::int64_t>& symbols) const {
@@ -177,9 +159,13 @@ Plan read_plan(const std::int64_t* words, std::size_t count) {
   for (const Value& value : plan.values)
     if (value.kind == Kind::input && (value.place < 0 || value.place >= static_cast<std::int64_t>(plan.inputs.size())))
       throw PlanError("a value is an input that is not there");
-  for (int output : plan.outputs)
+  std::vector<bool> given(plan.values.size(), false);
+  for (int output : plan.outputs) {
     if (plan.values[static_cast<std::size_t>(output)].kind != Kind::result)
       throw PlanError("an output of the plan is no result of a step");
+    if (given[static_cast<std::size_t>(output)]) throw PlanError("an output of the plan is there twice");
+    given[static_cast<std::size_t>(output)] = true;
+  }
   return plan;
 }
 

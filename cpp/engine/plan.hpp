@@ -32,6 +32,7 @@ class Expression {
   Expression() = default;
   Expression(std::vector<Word> words, std::size_t symbols);
   std::int64_t value(const std::vector<std::int64_t>& symbols) const;
+  bool fixed() const;  // whether it depends on no symbol
 
  private:
   std::vector<Word> words_;

@@ -3,6 +3,8 @@
 namespace gossamer::engine {
 namespace {
 
+constexpr std::int64_t kMostSize = INT32_MAX;  // of an attribute, so that products of two do not overflow
+
 const Behaviour& behaviour(What what) {
   switch (what) {
     case What::linear: return kLinear;
@@ -32,7 +34,11 @@ const Behaviour& behaviour(What what) {
 
 std::size_t scratch_of(const Step& step, const Frame& frame) { return behaviour(step.what).scratch(step, frame); }
 bool run_step(const Step& step, const Frame& frame) { return behaviour(step.what).run(step, frame); }
-std::string complaint(const Step& step, const Frame& frame) { return behaviour(step.what).complaint(step, frame); }
+std::string complaint(const Step& step, const Frame& frame) {
+  for (std::size_t i = 0; i < step.sizes.size(); ++i)
+    if (const std::int64_t size = frame.size(step, i); size < -kMostSize || size > kMostSize) return "a size is too large";
+  return behaviour(step.what).complaint(step, frame);
+}
 
 std::string arity(const Step& step, std::size_t inputs, std::size_t needed, std::size_t sizes, std::size_t numbers) {
   if (step.inputs.size() > inputs) return "too many inputs";

@@ -131,4 +131,7 @@ void test_sampling();
 void test_skipgram();
 void test_flows();
 
+// Files of networks.
+void test_network();
+
 }  // namespace gossamer::tests

@@ -1,4 +1,5 @@
-// Runs the unit tests of all kernels, for every instruction set that they are compiled for and this processor has.
+// Runs the unit tests of all kernels, for every instruction set that they are compiled for and this processor has, and of
+// networks' files.
 #include "check.hpp"
 
 int main() {
@@ -9,6 +10,7 @@ int main() {
   test_sampling();
   test_skipgram();
   test_flows();
-  if (failures == 0) std::puts("all kernels agree with their definitions");
+  test_network();
+  if (failures == 0) std::puts("all kernels agree with their definitions, and damaged files are refused");
   return failures == 0 ? 0 : 1;
 }

@@ -20,6 +20,7 @@ GUIDE = {
     "Choosing a method": "choosing.md",
     "Every method on Cora": "cora.md",
     "Exporting": "export.md",
+    "The engine": "engine.md",
 }
 
 

@@ -32,9 +32,17 @@ def test_export_writes_compares_and_describes(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ([], "needs --to FILE, --compare, or both"),
-        (["--to", "net.txt"], "end the name in .onnx or .pt2"),
+        (["--to", "net.txt"], "end the name in .onnx, .pt2 or .gsm"),
     ],
 )
 def test_wrong_options_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", "--data", "digits-graph", "--model", "mlp", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_engine_is_a_format_too(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=110)
+    result = Export(data="digits", model="lenet", to=tmp_path / "net.gsm").run(console)
+    assert result["exported"]["format"] == "gsm"
+    assert result["exported"]["max_error"] <= 1e-4
+    assert "takes x (batch, 1, 8, 8)" in console.file.getvalue()  # type: ignore[attr-defined]

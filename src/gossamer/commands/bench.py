@@ -1,4 +1,4 @@
-"""`gossamer bench kernels`: every kernel against its best general alternative on this machine."""
+"""`gossamer bench`: kernels, or a network's .gsm file, against their best alternatives on this machine."""
 
 from __future__ import annotations
 
@@ -11,27 +11,35 @@ from tyro.conf import Positional, arg
 from gossamer.commands.command import MaybePath, MaybeText, MaybeThreads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from gossamer.bench.networks import Row as NetworkRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Times the kernels against their best alternatives, in turns, at one and at all threads.
+    """Times the kernels, or a network's .gsm file, against their best alternatives, in turns.
 
-    `kernels` measures; `page` writes what `kernels --out` stored as a page of Markdown.
+    `kernels` measures at one and at all threads; `page` writes what `kernels --out` stored as a page of Markdown. A
+    .gsm file is timed against the peers of --against on the same network: net.onnx beside it for onnx and openvino,
+    net.pt2 for eager; `gossamer export` writes all three.
 
     Examples:
+      gossamer bench net.gsm --batch 1,32 --threads 1,2 --against onnx,openvino,eager
       gossamer bench kernels
       gossamer bench kernels --family csr,blocks --scale full --threads 1 --out results
       gossamer bench page --results results --out benchmarks.md
     """
 
-    what: Annotated[Literal["kernels", "page"], Positional, arg(metavar="kernels|page")] = field(
-        metadata={"positional": True}
-    )
+    what: Annotated[str, Positional, arg(metavar="kernels|page|FILE.gsm")] = field(metadata={"positional": True})
     family: MaybeText = None  # families by name, separated by commas (default: all)
     scale: Literal["quick", "full"] = "quick"  # full: every shape that has a bar, for minutes
     threads: MaybeThreads = None  # numbers of threads, separated by commas (default: one, and all cores)
+    batch: MaybeThreads = None  # of a .gsm file: numbers of rows, separated by commas (default: 1,32)
+    against: MaybeText = None  # of a .gsm file: onnx, openvino and eager, separated by commas (default: none)
+    seconds: float = 2.0  # of a .gsm file: about how long each combination is timed
     out: MaybePath = None  # kernels: folder for one JSON file a family; page: the file to write
     results: Path = Path("benchmarks/results")  # page: the folder of stored records
 
@@ -39,6 +47,8 @@ class Bench:
         """Prints a table a family and where we lose; returns the record, with its `rows`."""
         if self.what == "page":
             return self._page(console)
+        if self.what != "kernels":
+            return self._network(console)
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         from gossamer import bench
@@ -81,6 +91,25 @@ class Bench:
         console.print(f"{met} of {met + len(missed)} bars met.", highlight=False)
         return bench.record(rows, limits.values(), full=patience.full)
 
+    def _network(self, console: Console) -> dict[str, Any]:
+        from gossamer import machine
+        from gossamer.errors import SettingError
+
+        path = Path(self.what)
+        if path.suffix != ".gsm":
+            raise SettingError(f"bench times kernels, page or FILE.gsm, not {self.what!r}")
+        from gossamer.bench.networks import compare_network
+
+        rows = compare_network(
+            path,
+            batches=self.batch or (1, 32),
+            threads=self._counts(),
+            against=[name.strip() for name in (self.against or "").split(",") if name.strip()],
+            seconds=self.seconds,
+        )
+        _tabulate(console, rows)
+        return {"network": str(path), "rows": [row.to_json() for row in rows], "machine": machine.describe()}
+
     def _families(self) -> list[str]:
         from gossamer.bench import FAMILIES
         from gossamer.errors import SettingError, unknown
@@ -112,3 +141,26 @@ class Bench:
         path = write_text(self.out or Path("benchmarks.md"), markdown(records))
         console.print(f"Page: {path}", markup=False, highlight=False, soft_wrap=True)
         return {"page": str(path)}
+
+
+def _tabulate(console: Console, rows: Sequence[NetworkRow]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from gossamer import units
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("engine", "threads", "batch", "median", "spread", "of ours", "differs by"):
+        table.add_column(name, justify="left" if name == "engine" else "right")
+    for row in rows:
+        table.add_row(
+            row.engine,
+            str(row.threads),
+            "fixed" if row.batch is None else str(row.batch),
+            units.milliseconds(row.median_ms),
+            units.milliseconds(row.spread_ms),
+            units.factor(row.ratio),
+            f"{row.difference:.0e}",
+        )
+    console.print(table)
+    console.print("Of ours: how many times as long as gossamer; above 1 gossamer is faster.", highlight=False)

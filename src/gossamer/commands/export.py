@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Writes a network as ONNX or as a torch.export program, and checks that the file computes the same.
+    """Writes a network as ONNX, as a torch.export program or for gossamer's engine, and checks the file.
 
     The input is the task's example; the file takes features and edges (or images) of any number. A network of the zoo,
     and one of your own without --weights, has fresh weights.
@@ -25,6 +25,7 @@ class Export:
       gossamer export --data cora --model runs/small/model.gossamer --to net.onnx
       gossamer export --data cora --model runs/small/model.gossamer --to net.pt2 --compare
       gossamer export --data digits --model lenet --compare
+      gossamer export --data digits --model runs/small/model.gossamer --to net.gsm
       gossamer export --task own.py:task --model own.py:Net --weights runs/own/model.gossamer --to net.onnx
     """
 
@@ -32,7 +33,7 @@ class Export:
     task: MaybeText = None  # your own data, package.module:factory or file.py:factory; or temporal-link of --data
     model: str  # a network of the zoo, such as gcn or 'gcn[hidden=16]', a saved one, or your own: file.py:Net
     weights: MaybePath = None  # a saved file of your own network, whose class --model then names
-    to: MaybePath = None  # the file, with the suffix .onnx or .pt2
+    to: MaybePath = None  # the file, with the suffix .onnx, .pt2 or .gsm
     opset: MaybeWhole = None  # version of ONNX's operators, 18 to 23 (default: 20)
     fixed: bool = False  # fix the numbers of nodes, edges and images to those of the example
     compare: bool = False  # print the latency of every form on this machine

@@ -25,6 +25,7 @@ from gossamer.deploy.store import load as load
 from gossamer.deploy.store import load_task as load_task
 from gossamer.deploy.store import read_plan as read_plan
 from gossamer.deploy.store import save as save
+from gossamer.runtime import load as load_engine
 
 __all__ = [
     "Accelerated",
@@ -48,6 +49,7 @@ __all__ = [
     "deployment",
     "export",
     "load",
+    "load_engine",
     "load_task",
     "measure_deployed",
     "read_plan",

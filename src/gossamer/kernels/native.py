@@ -9,46 +9,20 @@ through the pure-torch reference of each operation.
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib
-import os
 from collections.abc import Iterator
 from types import ModuleType
 
 import torch  # first, so that torch and the kernels share one OpenMP runtime and its threads
 
-from gossamer.errors import SettingError, unknown
+from gossamer import extension
+from gossamer.errors import SettingError
 
 _LARGE = 1 << 23  # bytes from which on pages matter
-INTERFACE = 9  # rises with every change of what the native functions take
-
-
-@functools.cache
-def _load() -> tuple[ModuleType | None, str]:
-    """Returns the native module and "", or None and the reason for its absence."""
-    if os.environ.get("GOSSAMER_NATIVE") == "0":
-        return None, "GOSSAMER_NATIVE=0 is set"
-    try:
-        module = importlib.import_module("gossamer._native")
-    except ImportError as error:
-        return None, f"gossamer was installed without its native kernels ({error})"
-    found = getattr(module, "interface", 0)
-    if found != INTERFACE:
-        return None, f"gossamer._native speaks version {found}, expected {INTERFACE}; reinstall gossamer"
-    wanted = os.environ.get("GOSSAMER_ISA")
-    if wanted:
-        _force(module, wanted)
-    return module, ""
-
-
-def _force(module: ModuleType, isa: str) -> None:
-    if not module.force(isa):
-        raise SettingError(unknown("instruction set of this processor", isa, module.instruction_sets()))
 
 
 def kernels() -> ModuleType | None:
     """Returns the module of native kernels, or None where there is none."""
-    return _load()[0]
+    return extension.load()[0]
 
 
 def address(tensor: torch.Tensor | None) -> int:
@@ -75,12 +49,12 @@ def empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 def available() -> bool:
     """Says whether the native kernels are there and allowed."""
-    return _load()[0] is not None
+    return extension.load()[0] is not None
 
 
 def why_unavailable() -> str:
     """Returns why there are no native kernels, in one sentence; "" where there are."""
-    return _load()[1]
+    return extension.load()[1]
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -114,8 +88,8 @@ def force(isa: str) -> Iterator[None]:
     if module is None:
         raise SettingError(f"instruction set {isa!r} asked for, but there are no native kernels: {why_unavailable()}")
     before = module.isa()
-    _force(module, isa)
+    extension.force(module, isa)
     try:
         yield
     finally:
-        _force(module, before)
+        extension.force(module, before)

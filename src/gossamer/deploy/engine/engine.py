@@ -7,6 +7,7 @@ import operator
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,11 +60,14 @@ class Engine:
 
     Attributes:
         threads: Of each call.
+        graph: Its steps, with kernels.
+        inputs: What a call takes, with the example that it was compiled with.
+        single: Whether a call returns one tensor, and no tuple.
     """
 
     def __init__(self, graph: Graph, inputs: Inputs, *, threads: int, single: bool) -> None:
         self.threads = threads
-        self._graph, self._inputs, self._single = graph, inputs, single
+        self.graph, self.inputs, self.single = graph, inputs, single
         self._edges = [
             value
             for value, one in zip(graph.inputs, inputs.of, strict=True)
@@ -73,6 +77,9 @@ class Engine:
         self._runs = [_Native(one, threads) if one.native else _Torch(one) for one in found]
         self._early, self._late = self._runs[:early], self._runs[early:]
         self._prepared: tuple[Any, dict[Value, Tensor]] | None = None
+        only = self._runs[0] if len(self._runs) == 1 else None
+        whole = only is not None and (only.segment.inputs, only.segment.outputs) == (graph.inputs, graph.outputs)
+        self._alone = only if isinstance(only, _Native) and whole else None  # takes and gives what the network does
 
     @property
     def torch_steps(self) -> tuple[str, ...]:
@@ -91,9 +98,25 @@ class Engine:
         Raises:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
-        found = self._run(self.tensors(arguments, named))
-        outputs = tuple(found[value] for value in self._graph.outputs)
-        return outputs[0] if self._single else outputs
+        outputs = None if self._alone is None or named else self._alone.at_once(arguments)
+        if outputs is None:
+            found = self._run(self.tensors(arguments, named))
+            outputs = [found[value] for value in self.graph.outputs]
+        return outputs[0] if self.single else tuple(outputs)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the network to a .gsm file, which `gossamer.deploy.load_engine` and the C library run.
+
+        The file is written whole or not at all. It runs on any processor that gossamer runs on; the kernels stay those
+        that were the fastest here.
+
+        Raises:
+            FileError: The file cannot be written, or its name does not end with .gsm.
+            ModelError: Parts of the network run in PyTorch; they are named.
+        """
+        from gossamer.deploy.engine.file import save
+
+        return save(self, path)
 
     def tensors(self, arguments: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Tensor]:
         """Returns the plain tensors of a call's arguments, in order."""
@@ -101,7 +124,7 @@ class Engine:
         for argument in (*arguments, *self._in_order(named or {}, len(arguments))):
             if isinstance(argument, Data):
                 tensors.append(argument.to_edge_index())
-                if self._inputs.weighted:
+                if self.inputs.weighted:
                     if argument.weights is None:
                         raise DataError("the network was compiled for a graph with edge weights; this one has none")
                     tensors.append(argument.weights)
@@ -111,7 +134,7 @@ class Engine:
                 tensors.append(argument)
             else:
                 raise DataError(f"found an argument of {type(argument).__name__}; expected tensors, CSR or Graph")
-        names, expected = self._inputs.names, self._graph.inputs
+        names, expected = self.inputs.names, self.graph.inputs
         if len(tensors) != len(expected):
             raise DataError(f"found {len(tensors)} inputs, expected {len(expected)}: {', '.join(names)}")
         for place, (value, tensor) in enumerate(zip(expected, tensors, strict=True)):
@@ -130,7 +153,7 @@ class Engine:
         """Returns arguments by name in the order in which the network takes them, after `given` others."""
         if not named:
             return []
-        expected = self._inputs.names[given:]
+        expected = self.inputs.names[given:]
         if set(named) != set(expected):
             raise DataError(f"found arguments named {', '.join(named)}; expected {', '.join(expected) or 'no more'}")
         return [named[name] for name in expected]
@@ -142,10 +165,10 @@ class Engine:
             *arguments: Of the call; by default those it was compiled with.
             repeats: Of the call, of which medians are taken.
         """
-        tensors = self.tensors(arguments) if arguments else list(self._inputs.values)
+        tensors = self.tensors(arguments) if arguments else list(self.inputs.values)
         rounds = []
         for _ in range(repeats):
-            found = dict(zip(self._graph.inputs, tensors, strict=True))
+            found = dict(zip(self.graph.inputs, tensors, strict=True))
             rounds.append([time for run in self._runs for time in run(found, True)])
         medians = [sorted(column)[len(column) // 2] / 1000 for column in zip(*rounds, strict=True)]
         steps = [step for run in self._runs for step in run.segment.steps]
@@ -157,7 +180,7 @@ class Engine:
         ]
 
     def _run(self, tensors: Sequence[Tensor]) -> dict[Value, Tensor]:
-        values = dict(zip(self._graph.inputs, tensors, strict=True))
+        values = dict(zip(self.graph.inputs, tensors, strict=True))
         if self._early:
             values.update(self._prepare(values))
         for run in self._late:
@@ -205,16 +228,39 @@ class _Native:
         outputs = [
             torch.empty(size, dtype=value.dtype) for size, value in zip(sizes, self.segment.outputs, strict=True)
         ]
-        given, results = [one.data_ptr() for one in inputs], [one.data_ptr() for one in outputs]
+        given = [one.data_ptr() for one in inputs]
         spent: list[int] = []
         if timed:
-            spent = self._engine.profile(instance, given, results)
+            spent = self._engine.profile(instance, given, [one.data_ptr() for one in outputs])
         else:
-            failed = self._engine.run(instance, given, results)
-            if failed >= 0:
-                raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
+            self._finish(instance, given, outputs)
         values.update(zip(self.segment.outputs, outputs, strict=True))
         return spent
+
+    def at_once(self, arguments: Sequence[Any]) -> list[Tensor] | None:
+        """Returns the outputs for arguments that can be used as they lie, of shapes that were seen; else None."""
+        shapes = []
+        if len(arguments) != len(self.segment.inputs):
+            return None
+        for tensor, value in zip(arguments, self.segment.inputs, strict=True):
+            if type(tensor) is not Tensor or tensor.dtype is not value.dtype:
+                return None
+            if not (tensor.is_contiguous() and tensor.is_cpu):
+                return None
+            shapes.append(tensor.shape)
+        known = self._known.get(tuple(shapes))
+        if known is None:
+            return None
+        outputs = [
+            torch.empty(size, dtype=value.dtype) for size, value in zip(known[1], self.segment.outputs, strict=True)
+        ]
+        self._finish(known[0], [one.data_ptr() for one in arguments], outputs)
+        return outputs
+
+    def _finish(self, instance: Any, given: list[int], outputs: list[Tensor]) -> None:
+        failed = self._engine.run(instance, given, [one.data_ptr() for one in outputs])
+        if failed >= 0:
+            raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
 
     def _instance(self, shapes: tuple[Any, ...]) -> tuple[Any, list[list[int]]]:
         try:

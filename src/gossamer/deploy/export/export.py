@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.deploy.export import onnx, program
+from gossamer.deploy.export import native, onnx, program
 from gossamer.deploy.export.inputs import Inputs, inputs_of, other_sizes, positional
 from gossamer.deploy.export.trace import Program, predicting, with_our_layers
 from gossamer.errors import ModelError, SettingError, unknown
 from gossamer.files import write_atomic
 from gossamer.nn import CodedConv2d, CodedLinear, FewBitsWeights
 
-FORMATS = ("onnx", "pt2")
+FORMATS = ("onnx", "pt2", "gsm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Exported:
 
     Attributes:
         path: The file.
-        format: onnx or pt2.
+        format: onnx, pt2 or gsm.
         inputs: Name and shape of each input, a name in place of a size that may change.
         max_error: The largest difference between the file's outputs and the network's, as a fraction of the largest
             output or of 1, whichever is larger, over all sizes tried; None if it was not checked.
@@ -67,7 +68,7 @@ def export(
         example: Its arguments, in order or by name: tensors, a CSR or a Graph. By name there may be settings too, such
             as `use_cache=False`, which stay as they are.
         path: The file.
-        format: onnx or pt2; None goes by the file's suffix.
+        format: onnx, pt2, or gsm, which this library's own engine runs; None goes by the file's suffix.
         opset: Of ONNX, 18 to 23; None takes 20.
         dynamic: Whether sizes may change; False fixes those of the example.
         check: Whether to run the file on the example and on inputs of other sizes, and compare.
@@ -83,7 +84,7 @@ def export(
     path = Path(path)
     kind = path.suffix.removeprefix(".").lower() if format is None else format
     if kind not in FORMATS:
-        raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx or .pt2")
+        raise SettingError(f"{path}: {unknown('format', kind, FORMATS)}; end the name in .onnx, .pt2 or .gsm")
     if kind != "onnx" and opset is not None:
         raise SettingError(f"opset is {opset}, but {path} is no ONNX file; leave it out")
     model, arguments = positional(model, example)
@@ -92,11 +93,18 @@ def export(
     with torch.no_grad():
         plain = predicting(model)
         network = with_our_layers(plain, inputs)
-        data = onnx.to_bytes(network, inputs, opset=opset) if kind == "onnx" else program.to_bytes(network, inputs)
-        error = None
-        if check:
-            run = onnx.runner(data) if kind == "onnx" else program.runner(data)
-            error = _checked(path, run, Program(plain, inputs), inputs, tolerance)
+        runner: Callable[[], Callable[[Sequence[Tensor]], list[Tensor]]]
+        match kind:
+            case "onnx":
+                data = onnx.to_bytes(network, inputs, opset=opset)
+                runner = functools.partial(onnx.runner, data)
+            case "gsm":
+                data = native.to_bytes(plain, arguments, dynamic=dynamic)
+                runner = functools.partial(native.runner, data)
+            case _:
+                data = program.to_bytes(network, inputs)
+                runner = functools.partial(program.runner, data)
+        error = _checked(path, runner(), Program(plain, inputs), inputs, tolerance) if check else None
     write_atomic(path, lambda stream: stream.write(data))
     shapes = {
         one.name: tuple(axis or size for axis, size in zip(one.axes, one.value.shape, strict=True)) for one in inputs.of
