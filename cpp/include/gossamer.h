@@ -45,7 +45,12 @@ typedef enum gossamer_status {
   GOSSAMER_INTERNAL = 10
 } gossamer_status;
 
-typedef enum gossamer_number { GOSSAMER_FLOAT32 = 0, GOSSAMER_INT32 = 1, GOSSAMER_INT64 = 2 } gossamer_number;
+typedef enum gossamer_number {
+  GOSSAMER_FLOAT32 = 0,
+  GOSSAMER_INT32 = 1,
+  GOSSAMER_INT64 = 2,
+  GOSSAMER_TRUTH = 3 /* one byte, 0 or 1 */
+} gossamer_number;
 
 typedef struct gossamer_network gossamer_network; /* an open file */
 typedef struct gossamer_context gossamer_context; /* a network for inputs of given sizes */

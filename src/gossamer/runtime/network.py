@@ -20,7 +20,7 @@ from gossamer.errors import DataError, FileError, ModelError, SettingError
 
 Array = np.ndarray[Any, Any]
 
-_NUMBERS = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64))
+_NUMBERS = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_))
 _REMEMBERED = 64  # sets of shapes whose instance is found without asking
 
 
@@ -30,7 +30,7 @@ class Port:
 
     Attributes:
         name: In the file.
-        dtype: float32, int32 or int64.
+        dtype: float32, int32, int64 or bool.
         shape: One size an axis, or what it counts where it differs from call to call, such as "batch".
     """
 

@@ -67,7 +67,7 @@ def _from_lists(port: Port, given: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(given)
     except (ValueError, OverflowError, RecursionError):
         raise DataError(f"{port.name}: rows differ in length, or are nested too deeply; expected {port}") from None
-    kinds = "iuf" if port.dtype == "float32" else "iu"
+    kinds = {"float32": "iuf", "bool": "b"}.get(port.dtype, "iu")
     if array.size and array.dtype.kind not in kinds:
         raise DataError(f"{port.name}: found other things than numbers; expected {port}")
     with np.errstate(over="ignore"):

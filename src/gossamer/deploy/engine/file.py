@@ -178,7 +178,7 @@ def _independent(engine: Engine) -> bool:
     if engine.single:
         whole, alone = (whole,), [(one,) for one in alone]
     return all(
-        torch.allclose(together, torch.cat(single), rtol=_TOLERANCE, atol=_TOLERANCE)
+        torch.allclose(together.double(), torch.cat(single).double(), rtol=_TOLERANCE, atol=_TOLERANCE)
         for together, single in zip(whole, map(list, zip(*alone, strict=True)), strict=True)
     )
 
