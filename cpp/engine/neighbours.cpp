@@ -5,16 +5,19 @@
 namespace gossamer::engine {
 namespace {
 
-// A graph comes in with every call, and so what the kernels trust of it is looked at in every run.
+// A graph comes in with every call, and so what the kernels trust of it is looked at in every run. There may be room for
+// more indices than the rows use.
 bool rises(const Step& step, const Frame& frame, std::size_t at) {
   const Tensor& starts = frame.input(step, at);
   const auto* indptr = frame.from<std::int64_t>(step, at);
   const std::int64_t rows = starts.size[0] - 1;
-  if (indptr[0] != 0 || indptr[rows] != frame.input(step, at + 1).count()) return false;
+  if (indptr[0] != 0 || indptr[rows] > frame.input(step, at + 1).count()) return false;
   for (std::int64_t i = 0; i < rows; ++i)
     if (indptr[i + 1] < indptr[i]) return false;
   return true;
 }
+
+void use_rows(Pattern& graph) { graph.entries = graph.indptr[graph.rows]; }
 
 bool optional(const Step& step, const Frame& frame, std::size_t input, std::initializer_list<std::int64_t> size) {
   return !step.has(input) || plain(frame, step.inputs[input], size);
@@ -58,7 +61,10 @@ std::size_t propagate_scratch(const Step& step, const Frame& frame) {
 }
 
 bool propagate_run(const Step& step, const Frame& frame) {
-  return rises(step, frame, 0) && tables().neighbours.propagate(propagate(step, frame), frame.scratch);
+  if (!rises(step, frame, 0)) return false;
+  Propagate p = propagate(step, frame);
+  use_rows(p.graph);
+  return tables().neighbours.propagate(p, frame.scratch);
 }
 
 // Inputs: indptr, indices, near, far, values, mix. Outputs: result, tops, totals. Sizes: the form of the scores. Numbers:
@@ -103,7 +109,10 @@ std::size_t attention_scratch(const Step& step, const Frame& frame) {
 }
 
 bool attention_run(const Step& step, const Frame& frame) {
-  return rises(step, frame, 0) && tables().neighbours.attention(attention(step, frame), frame.scratch);
+  if (!rises(step, frame, 0)) return false;
+  Attention a = attention(step, frame);
+  use_rows(a.graph);
+  return tables().neighbours.attention(a, frame.scratch);
 }
 
 // Inputs: x, vectors.

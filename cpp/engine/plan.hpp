@@ -73,8 +73,10 @@ enum class What : std::int64_t {
   take = 17,
   scatter = 18,
   recurrent = 19,
+  sort_edges = 20,
+  self_loops = 21,
 };
-inline constexpr std::int64_t kWhats = 20;
+inline constexpr std::int64_t kWhats = 22;
 
 struct Step {
   What what;

@@ -26,7 +26,9 @@ const Behaviour& behaviour(What what) {
     case What::argmax: return kArgMax;
     case What::take: return kTake;
     case What::scatter: return kScatter;
-    default: return kRecurrent;
+    case What::recurrent: return kRecurrent;
+    case What::sort_edges: return kSortEdges;
+    default: return kSelfLoops;
   }
 }
 

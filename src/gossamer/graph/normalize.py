@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.graph.csr import CSR, exporting, sort_coordinates
+from gossamer.kernels.library import register
 
 
 def symmetric(adjacency: CSR) -> CSR:
@@ -69,12 +70,32 @@ def _looped(adjacency: CSR) -> tuple[CSR, Tensor, Tensor]:
     They are entries of (the old values, one value a node), and the value of a node is `last` of (the old values, that
     of a new loop): of several loops the last one wins, and picking it by its place keeps that true on every device.
     """
-    nodes, count = adjacency.shape[0], adjacency.nnz
-    row, column = adjacency.rows, adjacency.indices.long()
+    indptr, indices, source, last = SELF_LOOPS(adjacency.indptr, adjacency.indices)
+    return CSR(indptr, indices, shape=adjacency.shape), source, last
+
+
+def _loops(indptr: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    nodes, count = indptr.shape[0] - 1, indices.shape[0]
+    row, column = torch.repeat_interleave(indptr.diff(), output_size=count), indices.long()
     other = row != column
-    loop = torch.arange(nodes, device=adjacency.device)
+    loop = torch.arange(nodes, device=indptr.device)
     last = torch.full_like(loop, -1).scatter_reduce(0, row[~other], (~other).nonzero().squeeze(1), reduce="amax")
     places = torch.cat([other.nonzero().squeeze(1), count + loop])
     row_all, column_all = torch.cat([row[other], loop]), torch.cat([column[other], loop])
-    indptr, order = sort_coordinates(row_all, column_all, shape=adjacency.shape)
-    return CSR(indptr, column_all[order], shape=adjacency.shape), places[order], last
+    pointers, order = sort_coordinates(row_all, column_all, shape=(nodes, nodes))
+    return pointers, column_all[order], places[order], last
+
+
+def _loops_fake(indptr: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    entries = torch.library.get_ctx().new_dynamic_size()  # old loops are not counted twice
+    made = [indptr.new_empty(size, dtype=torch.int64) for size in (indptr.shape[0], entries, entries)]
+    return made[0], made[1], made[2], indptr.new_empty(indptr.shape[0] - 1, dtype=torch.int64)
+
+
+# An operator, so that an exported program finds the loops of the graph that it is given.
+SELF_LOOPS = register(
+    "self_loops(Tensor indptr, Tensor indices) -> (Tensor, Tensor, Tensor, Tensor)",
+    cpu=_loops,
+    reference=_loops,
+    fake=_loops_fake,
+)

@@ -24,11 +24,13 @@ class Builder:
     Attributes:
         graph: What was built so far.
         origin: The operator that is being lowered.
+        bounds: What stands for sizes that only the numbers tell: the most they can be.
     """
 
     def __init__(self) -> None:
         self.graph = Graph([], [], [])
         self.origin = ""
+        self.bounds: dict[Size, Size] = {}
 
     def constant(self, data: Tensor) -> Value:
         """Returns a constant."""

@@ -38,6 +38,8 @@ STEPS = (
     "take",
     "scatter",
     "recurrent",
+    "sort_edges",
+    "self_loops",
 )  # in the order of the native `What`
 OPERATORS = (
     "add",

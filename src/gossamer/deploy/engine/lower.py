@@ -6,7 +6,7 @@ without a rule, or used in a way that its rule does not know, becomes a PyTorch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -17,7 +17,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from gossamer.deploy.engine.builder import NUMBERS, Builder, Unsupported, size_of, sizes_of
-from gossamer.deploy.engine.graph import Graph, Step, Value
+from gossamer.deploy.engine.graph import Graph, Size, Step, Value
 from gossamer.deploy.engine.rules import RULES
 from gossamer.deploy.export.quiet import quiet
 
@@ -41,7 +41,24 @@ def lower(program: ExportedProgram, state: Mapping[str, Tensor] | None = None) -
     lowering = _Lowering(program, state or {})
     for node in program.graph.nodes:
         lowering.take(node)
+    _bounded(lowering.builder.graph, lowering.builder.bounds)
     return lowering.builder.graph
+
+
+def _bounded(graph: Graph, bounds: Mapping[Size, Size]) -> None:
+    """Puts the most that a size can be in the place of sizes that only the numbers tell."""
+    if not bounds:
+        return
+
+    def known(sizes: Iterable[Size]) -> tuple[Size, ...]:
+        return tuple(size if isinstance(size, int) else size.subs(bounds) for size in sizes)
+
+    for step in graph.steps:
+        step.sizes = list(known(step.sizes))
+        for value in (*step.inputs, *step.outputs):
+            if value is not None:
+                value.size, value.stride = known(value.size), known(value.stride)
+                (value.offset,) = known([value.offset])
 
 
 def _decompositions() -> dict[Any, Callable[..., Any]]:

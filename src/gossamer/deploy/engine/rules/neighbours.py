@@ -7,9 +7,51 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from gossamer.deploy.engine.builder import Builder, Unsupported, sizes_of
-from gossamer.deploy.engine.graph import Step, Value
+from gossamer.deploy.engine.builder import Builder, Unsupported, size_of, sizes_of
+from gossamer.deploy.engine.graph import Size, Step, Value
 from gossamer.deploy.engine.rules.table import rule
+
+
+@rule("gossamer.sort_coordinates.default")
+def sort_coordinates(b: Builder, node: Node, row: Value, column: Value, rows: Size, columns: Size) -> list[Value]:
+    """Edges sorted into rows."""
+    del node
+    given: list[Value | None] = [b.contiguous(row), b.contiguous(column)]
+    outputs = [b.result((rows + 1,), torch.int64), b.result(row.size, torch.int64)]
+    b.add(Step("sort_edges", given, outputs, sizes=[rows, columns]))
+    return outputs
+
+
+@rule("gossamer.self_loops.default")
+def self_loops(b: Builder, node: Node, indptr: Value, indices: Value) -> list[Value]:
+    """One loop a node; there is room for as many edges as there can be, so only kernels that look at `indptr` may follow."""
+    if not all(_reads_rows(user) for user in node.users):
+        raise Unsupported("loops of a graph with weights")
+    nodes, most = indptr.size[0] - 1, indices.size[0] + indptr.size[0] - 1
+    b.bounds[size_of(node.meta["val"][1].shape[0])] = most
+    outputs = [b.result((size,), torch.int64) for size in (nodes + 1, most, most, nodes)]
+    b.add(Step("self_loops", [b.contiguous(indptr), b.contiguous(indices)], outputs))
+    return outputs
+
+
+_COMPARISONS = ("<built-in function ge>", "<built-in function le>", "<built-in function eq>")
+
+
+def _reads_rows(result: Node) -> bool:
+    """Says whether one of the results of `self_loops` goes nowhere but to kernels that take their rows from `indptr`."""
+    if result.args[1] in (0, 3):  # of sizes that are known
+        return True
+    if result.args[1] == 2:
+        return not result.users
+    ends = [*result.users]
+    while ends:
+        user = ends.pop()
+        name = str(user.target)
+        if "_to_copy" in name or "sym_size" in name or name in _COMPARISONS:  # of sizes, for checks
+            ends += user.users
+        elif "_assert" not in name and not name.startswith(("gossamer.propagate", "gossamer.attention")):
+            return False
+    return True
 
 
 @rule("gossamer.propagate.default")
