@@ -130,5 +130,6 @@ void test_low_bits();
 void test_sampling();
 void test_skipgram();
 void test_flows();
+void test_dense();
 
 }  // namespace gossamer::tests

@@ -9,6 +9,7 @@ int main() {
   test_sampling();
   test_skipgram();
   test_flows();
+  test_dense();
   if (failures == 0) std::puts("all kernels agree with their definitions");
   return failures == 0 ? 0 : 1;
 }
