@@ -12,6 +12,8 @@ inline constexpr int kParts = R / kWide<R>;  // vectors that hold R weights
 template <int R>
 inline constexpr int kExamples = (kRegisters == 32 ? 24 : 12) / kParts<R>;
 
+inline constexpr int kFetched = 16;  // stored columns between a fetch and its use, where reading them is what takes time
+
 // The counts of examples with code of their own: all below kStep, and its multiples.
 template <int R>
 inline constexpr int kStep = kExamples<R> % 4 == 0 ? 4 : (kExamples<R> % 2 == 0 ? 2 : 1);
@@ -34,6 +36,7 @@ GOSSAMER_INLINE void block_sums(const Value* values, std::int64_t begin, std::in
   const auto add = [&](std::int64_t at, vec<W>(&to)[N][parts]) __attribute__((always_inline)) {
     const float* x = place(at);
     const Value* w = values + at * R;
+    if constexpr (N <= 2) __builtin_prefetch(w + kFetched * R);
     GOSSAMER_UNROLL
     for (int s = 0; s < parts; ++s) {
       const vec<W> weights = widen<W>(w + s * W);

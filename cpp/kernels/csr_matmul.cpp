@@ -1,6 +1,6 @@
 // Sparse (CSR) times dense, for an input that fits in cache: the weights of a layer times a batch.
 //
-// One example is read where it lies, two lie side by side, and each row is summed at once.
+// One example is read where it lies, up to eight are laid side by side, and each row is summed at once.
 //
 // Of more examples, a tile at a time is laid out as a panel, (columns, tile). Its columns are cut into slices that stay
 // in the first-level cache while all rows of the matrix walk over them, each row from where it stopped in the slice
@@ -21,7 +21,7 @@ constexpr std::int64_t kTile = kVectors * kLanes;
 constexpr std::int64_t kSliceBytes = 40 * 1024;  // of a panel
 constexpr std::int64_t kFewest = 16;             // entries of a row in a slice, on average
 constexpr std::int64_t kAhead = 4;               // rows between a fetch of entries and their use
-constexpr std::int64_t kFew = 2;                 // examples that need no tiles
+constexpr std::int64_t kFew = 8;                 // examples that need no tiles
 constexpr std::int64_t kFewRows = 16;            // that such are multiplied with at a time
 
 // Rows [from, to) on one slice of a panel, whose columns are below `bound`.
@@ -169,6 +169,9 @@ void multiply(const Product& p, bool by_example, std::int64_t from, std::int64_t
                smaller(kTurned, count - b));
 }
 
+// Says whether the examples are so few that they need no tiles, and their numbers so few that 32 bits count them.
+bool few(const Product& p) { return p.batch <= kFew && p.pattern.columns < (std::int64_t{1} << 32) / kFew; }
+
 // Multiplies rows [from, to), at most kFewRows, with `numbers` (columns, N); false where an index is out of range.
 template <int N, class Index, class Value, class Data>
 bool multiply_few(const Product& p, bool by_example, std::int64_t from, std::int64_t to, const float* numbers) {
@@ -176,14 +179,12 @@ bool multiply_few(const Product& p, bool by_example, std::int64_t from, std::int
   const auto* values = static_cast<const Value*>(p.values);
   const std::int64_t* indptr = p.pattern.indptr;
   if (!all_inside(indices + indptr[from], indptr[to] - indptr[from], p.pattern.columns)) return false;
-  const auto place = [&](std::int64_t e)
-                         GOSSAMER_LAMBDA { return numbers + static_cast<std::int64_t>(indices[e]) * N; };
   alignas(64) float sums[kFewRows * N], bias[kFewRows] = {};
   if (p.bias != nullptr) widen_line(bias, static_cast<const Data*>(p.bias) + from, to - from);
   const float least = p.relu ? 0.0f : -__builtin_inff();
   for (std::int64_t row = from; row < to; ++row) {
     float* sum = sums + (row - from) * N;
-    few_sums(std::integral_constant<int, N>{}, values, indptr[row], indptr[row + 1], place, sum);
+    few_sums<N>(values, indices, indptr[row], indptr[row + 1], numbers, sum);
     GOSSAMER_UNROLL
     for (int i = 0; i < N; ++i) {
       const float total = sum[i] + bias[row - from];
@@ -194,12 +195,13 @@ bool multiply_few(const Product& p, bool by_example, std::int64_t from, std::int
   if (by_example) {
     turn_out(out + from, p.outputs, sums, N, to - from, p.batch);
   } else {
-    narrow_line(out + from * N, sums, (to - from) * N);
+    for (std::int64_t row = from; row < to; ++row)
+      narrow_line(out + row * p.batch, sums + (row - from) * N, p.batch);
   }
   return true;
 }
 
-// N examples, where N is the batch.
+// At most N examples, more than half as many.
 template <int N, class Index, class Value, class Data>
 bool run_few(const Product& p, bool by_example, float* scratch) {
   const float* numbers = scratch;
@@ -207,7 +209,7 @@ bool run_few(const Product& p, bool by_example, float* scratch) {
     numbers = static_cast<const float*>(p.x);
   } else {
     const FlushSubnormals flush;
-    lay_out<Data>(p, by_example, 0, N, N, 0, p.pattern.columns, scratch);
+    lay_out<Data>(p, by_example, 0, p.batch, N, 0, p.pattern.columns, scratch);
   }
   const auto some = [&](std::int64_t row) {
     return multiply_few<N, Index, Value, Data>(p, by_example, row, smaller(row + kFewRows, p.outputs), numbers);
@@ -229,8 +231,12 @@ bool run_few(const Product& p, bool by_example, float* scratch) {
 
 template <class Index, class Value, class Data>
 bool run(const Product& p, bool by_example, float* scratch) {
-  if (p.batch == 1) return run_few<1, Index, Value, Data>(p, by_example, scratch);
-  if (p.batch == kFew) return run_few<kFew, Index, Value, Data>(p, by_example, scratch);
+  if (few(p)) {
+    if (p.batch == 1) return run_few<1, Index, Value, Data>(p, by_example, scratch);
+    if (p.batch == 2) return run_few<2, Index, Value, Data>(p, by_example, scratch);
+    if (p.batch <= 4) return run_few<4, Index, Value, Data>(p, by_example, scratch);
+    return run_few<kFew, Index, Value, Data>(p, by_example, scratch);
+  }
   const std::int64_t columns = p.pattern.columns, widest = panel_width(p.batch);
   if (!all_inside(static_cast<const Index*>(p.pattern.indices), p.pattern.entries, columns)) return false;
   float* panel = scratch;
@@ -267,7 +273,7 @@ bool run_any(const Product& p, bool by_example, float* scratch) {
 }  // namespace
 
 std::size_t csr_scratch(const Product& p, bool) {
-  if (p.batch <= kFew) return static_cast<std::size_t>(p.pattern.columns * p.batch);
+  if (few(p)) return static_cast<std::size_t>(p.pattern.columns * kFew);
   return static_cast<std::size_t>((p.pattern.columns + p.outputs) * panel_width(p.batch) + 2 * p.outputs);
 }
 

@@ -130,6 +130,7 @@ void test_low_bits();
 void test_sampling();
 void test_skipgram();
 void test_flows();
+void test_dense();
 
 // Files of networks.
 void test_network();

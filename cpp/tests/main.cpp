@@ -10,6 +10,7 @@ int main() {
   test_sampling();
   test_skipgram();
   test_flows();
+  test_dense();
   test_network();
   if (failures == 0) std::puts("all kernels agree with their definitions, and damaged files are refused");
   return failures == 0 ? 0 : 1;

@@ -182,7 +182,7 @@ void test_sparse() {
   Random random(1);
   for (const int height : {1, 8, 16})
     for (const auto& [outputs, columns, batch] :
-         std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {33, 40, 1}, {16, 7, 3}, {50, 64, 37}, {40, 130, 130}, {70, 900, 70}}) {
+         std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {33, 40, 1}, {16, 7, 3}, {35, 60, 2}, {34, 50, 4}, {40, 70, 6}, {50, 64, 37}, {40, 130, 130}, {70, 900, 70}}) {
       const Weight w(height, outputs, columns, random);
       for (const bool by_example : {false, true}) {
         for (const auto& level : levels_of_sparse_layer_table()) {

@@ -1,18 +1,16 @@
 """The two gradients of a product with a matrix in blocks of 16 or 8 rows, computed on the pattern only.
 
 With `out = W x`, `flow` the gradient of `out`: the input's gradient is Wᵀ · flow, and the gradient of the stored
-values is what flow · xᵀ has at their places. Both cost what the product costs. The three are bilinear in one
-another, so each is differentiable by the other two.
+values is what flow · xᵀ has at their places. Both cost what the product costs.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gossamer.kernels import native
+from gossamer.kernels.bilinear import Bilinear, run_values
 from gossamer.kernels.blocks import from_blocks
 from gossamer.kernels.library import index_error, register
 from gossamer.kernels.products import element, settle, wide
@@ -100,32 +98,9 @@ def _input_cpu(  # noqa: PLR0917  the arguments of the operator
 def _values_cpu(  # noqa: PLR0917  the arguments of the operator
     indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, height: int, by_example: bool
 ) -> Tensor:
-    module, kind = native.kernels(), element(flow.dtype)
-    if module is None or kind is None:
+    if element(flow.dtype) is None or not native.available():
         return block_values_reference(indptr, columns, flow, x, height, by_example)
-    indptr, columns, flow, x = settle(indptr, columns, flow, x)
-    batch, rows = flow.shape if by_example else flow.shape[::-1]
-    width = x.shape[1] if by_example else x.shape[0]
-    out = x.new_empty(columns.shape[0], height)
-    inside = module.product_values(
-        rows,
-        width,
-        batch,
-        columns.shape[0],
-        columns.itemsize,
-        height,
-        kind,
-        indptr.data_ptr(),
-        columns.data_ptr(),
-        x.data_ptr(),
-        flow.data_ptr(),
-        out.data_ptr(),
-        by_example,
-        torch.get_num_threads(),
-    )
-    if not inside:
-        raise index_error("columns", width)
-    return out
+    return run_values(indptr, columns, flow, x, by_example, height=height)
 
 
 def _input_fake(  # noqa: PLR0917  the arguments of the operator
@@ -140,61 +115,40 @@ def _values_fake(  # noqa: PLR0917  the arguments of the operator
     return x.new_empty(columns.shape[0], height)
 
 
-def _product(  # noqa: PLR0917  the arguments of the operator
-    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, rows: int, by_example: bool
+def _product(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, flow: Tensor, by_example: bool
 ) -> Tensor:
-    """The product itself; looked up when it is needed, because its module imports this one."""
-    product = torch.ops.gossamer.block_product.default
+    product = torch.ops.gossamer.block_product.default  # looked up here, because its module imports this one
+    rows = flow.shape[by_example]
     return product(indptr, columns, values, x, rows, None, by_example, False)  # type: ignore[no-any-return]
 
 
-def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.by_example = inputs[5]
+def _input(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, x: Tensor, by_example: bool
+) -> Tensor:
+    return BLOCK_INPUT(indptr, columns, values, flow, x.shape[by_example], by_example)  # type: ignore[no-any-return]
 
 
-def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, flow = ctx.saved_tensors
-    rows = flow.shape[1] if ctx.by_example else flow.shape[0]
-    grad_values = grad_flow = None
-    if ctx.needs_input_grad[2]:
-        grad_values = BLOCK_VALUES(indptr, columns, flow, grad, values.shape[1], ctx.by_example).to(values.dtype)
-    if ctx.needs_input_grad[3]:
-        grad_flow = _product(indptr, columns, values, grad, rows, ctx.by_example)
-    return None, None, grad_values, grad_flow, None, None
+def _values(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, values: Tensor, by_example: bool
+) -> Tensor:
+    return BLOCK_VALUES(indptr, columns, flow, x, values.shape[1], by_example)  # type: ignore[no-any-return]
 
 
-def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.by_example = inputs[5]
-
-
-def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, flow, x = ctx.saved_tensors
-    side = 1 if ctx.by_example else 0
-    grad_flow = grad_x = None
-    if ctx.needs_input_grad[2]:
-        grad_flow = _product(indptr, columns, grad, x, flow.shape[side], ctx.by_example)
-    if ctx.needs_input_grad[3]:
-        grad_x = BLOCK_INPUT(indptr, columns, grad, flow, x.shape[side], ctx.by_example)
-    return None, None, grad_flow, grad_x, None, None
-
-
+BLOCKS = Bilinear(_product, _input, _values, settings=1)
 BLOCK_INPUT = register(
     "block_input(Tensor indptr, Tensor columns, Tensor values, Tensor flow, SymInt width, bool by_example) -> Tensor",
     cpu=_input_cpu,
     reference=block_input_reference,
     fake=_input_fake,
-    backward=_input_backward,
-    save=_save_input,
+    backward=BLOCKS.input_backward,
+    save=BLOCKS.save,
 )
 BLOCK_VALUES = register(
     "block_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, SymInt height, bool by_example) -> Tensor",
     cpu=_values_cpu,
     reference=block_values_reference,
     fake=_values_fake,
-    backward=_values_backward,
-    save=_save_values,
+    backward=BLOCKS.values_backward,
+    save=BLOCKS.save,
 )

@@ -9,18 +9,18 @@ multiple of that is padded with rows of zeros, which are computed and dropped. B
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
-from gossamer.kernels.block_gradients import BLOCK_INPUT, BLOCK_VALUES
+from gossamer.kernels.block_gradients import BLOCKS
 from gossamer.kernels.blocks import HEIGHTS
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
 from gossamer.kernels.library import index_error, register
-from gossamer.kernels.products import ELEMENTS, behind_relu, by_columns, check_bias, check_values, finish, settle, wide
+from gossamer.kernels.products import ELEMENTS, by_columns, check_bias, check_values, finish, settle, wide
 
 
 def block_matmul(  # noqa: PLR0917  the arguments of the operator
@@ -225,31 +225,12 @@ def _fake(  # noqa: PLR0917  the arguments of the operator
     return x.new_empty(x.shape[0], rows) if by_example else x.new_empty(rows, x.shape[1])
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4], output if inputs[7] else None)
-    ctx.by_example = inputs[6]
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, x, rectified = ctx.saved_tensors
-    flow = behind_relu(grad, rectified)
-    grad_values = grad_x = grad_bias = None
-    if ctx.needs_input_grad[2]:
-        grad_values = BLOCK_VALUES(indptr, columns, flow, x, values.shape[1], ctx.by_example).to(values.dtype)
-    if ctx.needs_input_grad[3]:
-        width = x.shape[1] if ctx.by_example else x.shape[0]
-        grad_x = BLOCK_INPUT(indptr, columns, values, flow, width, ctx.by_example)
-    if ctx.needs_input_grad[5]:
-        grad_bias = flow.sum(0 if ctx.by_example else 1)
-    return None, None, grad_values, grad_x, None, grad_bias, None, None
-
-
 BLOCK_PRODUCT = register(
     "block_product(Tensor indptr, Tensor columns, Tensor values, Tensor x, SymInt rows, Tensor? bias, "
     "bool by_example, bool relu) -> Tensor",
     cpu=_cpu,
     reference=_reference,
     fake=_fake,
-    backward=_backward,
-    save=_save,
+    backward=partial(BLOCKS.product_backward, bias=5, axes=lambda by_example: 0 if by_example else 1),
+    save=BLOCKS.save_product,
 )

@@ -3,13 +3,13 @@
 The matrix is (C_out, C_in · kh · kw) as a dense weight's `flatten(1)`, in CSR form (values (E,)) or in blocks of
 r = 16 or 8 rows that share their columns (values (n, r)). A padded image is laid out once; then every stored weight
 multiplies one run of neighbouring pixels, where im2col would first copy each pixel kh · kw times. In blocks, r outputs
-share the run. The product, its input's gradient and its values' gradient are bilinear in one another, so each is
-differentiable by the other two.
+share the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +19,11 @@ from torch.nn import grad as dense_gradients
 
 from gossamer.errors import DataError
 from gossamer.kernels import native
+from gossamer.kernels.bilinear import Bilinear
 from gossamer.kernels.blocks import HEIGHTS, from_blocks
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
 from gossamer.kernels.library import index_error, register
-from gossamer.kernels.products import behind_relu, check_bias, check_values, element, settle, wide
+from gossamer.kernels.products import check_bias, check_values, element, settle, wide
 
 Pair = tuple[int, int]
 
@@ -117,52 +118,43 @@ def sparse_conv2d_reference(  # noqa: PLR0917  the arguments of the operator
     x: Tensor,
     bias: Tensor | None,
     outputs: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    relu: bool,
+    *settings: Any,
 ) -> Tensor:
     """The pure-torch reference of `sparse_conv2d`: the dense convolution."""
+    *steps, relu = settings
+    kernel, *how = (tuple(pair) for pair in steps)
     weight = _dense(indptr, columns, wide(values), outputs, (x.shape[1], *kernel))
-    offset = None if bias is None else wide(bias)
-    out = F.conv2d(wide(x), weight, offset, tuple(stride), tuple(padding), tuple(dilation))
+    out = F.conv2d(wide(x), weight, None if bias is None else wide(bias), *how)
     return (out.relu() if relu else out).to(x.dtype)
 
 
-def sparse_conv2d_input_reference(  # noqa: PLR0917  the arguments of the operator
+def sparse_conv2d_input_reference(
     indptr: Tensor,
     columns: Tensor,
     values: Tensor,
     flow: Tensor,
     size: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     """The pure-torch reference of the input's gradient, (N, *size), for flow (N, C_out, H_out, W_out)."""
+    kernel, *how = (tuple(pair) for pair in steps)
     weight = _dense(indptr, columns, wide(values), flow.shape[1], (size[0], *kernel))
-    shape, steps = [flow.shape[0], *size], (tuple(stride), tuple(padding), tuple(dilation))
-    out = dense_gradients.conv2d_input(shape, weight, wide(flow), *steps)  # type: ignore[no-untyped-call]
+    out = dense_gradients.conv2d_input([flow.shape[0], *size], weight, wide(flow), *how)  # type: ignore[no-untyped-call]
     return out.to(flow.dtype)  # type: ignore[no-any-return]
 
 
-def sparse_conv2d_values_reference(  # noqa: PLR0917  the arguments of the operator
+def sparse_conv2d_values_reference(
     indptr: Tensor,
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
     height: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     """The pure-torch reference of the values' gradient: the dense one, read at the stored places."""
+    kernel, *how = (tuple(pair) for pair in steps)
     shape = (flow.shape[1], x.shape[1], *kernel)
-    steps = (tuple(stride), tuple(padding), tuple(dilation))
-    weight = dense_gradients.conv2d_weight(wide(x), shape, wide(flow), *steps)  # type: ignore[no-untyped-call]
+    weight = dense_gradients.conv2d_weight(wide(x), shape, wide(flow), *how)  # type: ignore[no-untyped-call]
     dense = weight.flatten(1).to(flow.dtype)
     row = torch.repeat_interleave(indptr.diff(), output_size=columns.shape[0])
     if height == 1:
@@ -178,35 +170,27 @@ def _forward_cpu(  # noqa: PLR0917  the arguments of the operator
     x: Tensor,
     bias: Tensor | None,
     outputs: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    relu: bool,
+    *settings: Any,
 ) -> Tensor:
     module, kinds = native.kernels(), (element(values.dtype), element(x.dtype))
-    steps = (kernel, stride, padding, dilation)
+    *steps, relu = settings
     if module is None or None in kinds:
-        return sparse_conv2d_reference(indptr, columns, values, x, bias, outputs, *steps, relu)
-    out = _forward_fake(indptr, columns, values, x, bias, outputs, *steps, relu)
+        return sparse_conv2d_reference(indptr, columns, values, x, bias, outputs, *settings)
+    out = _forward_fake(indptr, columns, values, x, bias, outputs, *settings)
     arrays = (indptr, columns, values, x, bias, None)
     _run(module.sparse_conv, arrays, (_height(values), *kinds), out, out, x, steps, relu)
     return out
 
 
-def _input_cpu(  # noqa: PLR0917  the arguments of the operator
+def _input_cpu(
     indptr: Tensor,
     columns: Tensor,
     values: Tensor,
     flow: Tensor,
     size: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     module, kinds = native.kernels(), (element(values.dtype), element(flow.dtype))
-    steps = (kernel, stride, padding, dilation)
     if module is None or None in kinds:
         return sparse_conv2d_input_reference(indptr, columns, values, flow, size, *steps)
     out = flow.new_empty(flow.shape[0], *size)
@@ -215,19 +199,15 @@ def _input_cpu(  # noqa: PLR0917  the arguments of the operator
     return out
 
 
-def _values_cpu(  # noqa: PLR0917  the arguments of the operator
+def _values_cpu(
     indptr: Tensor,
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
     height: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     module, kind = native.kernels(), element(flow.dtype)
-    steps = (kernel, stride, padding, dilation)
     if module is None or kind is None:
         return sparse_conv2d_values_reference(indptr, columns, flow, x, height, *steps)
     out = _values_fake(indptr, columns, flow, x, height, *steps)
@@ -243,7 +223,7 @@ def _run(  # noqa: PLR0917  the arguments of the kernels
     out: Tensor,
     result: Tensor,
     image: Tensor,
-    steps: tuple[Sequence[int], ...],
+    steps: Sequence[Sequence[int]],
     relu: bool = False,
 ) -> None:
     """Calls a kernel on (indptr, columns, values, x, bias, flow).
@@ -274,96 +254,47 @@ def _forward_fake(  # noqa: PLR0917  the arguments of the operator
     x: Tensor,
     bias: Tensor | None,
     outputs: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    relu: bool,
+    *settings: Any,
 ) -> Tensor:
-    steps = Steps(*((pair[0], pair[1]) for pair in (kernel, stride, padding, dilation)))
+    steps = Steps(*((pair[0], pair[1]) for pair in settings[:4]))
     return x.new_empty(x.shape[0], outputs, *steps.out_size(x.shape[2], x.shape[3]))
 
 
-def _input_fake(  # noqa: PLR0917  the arguments of the operator
+def _input_fake(
     indptr: Tensor,
     columns: Tensor,
     values: Tensor,
     flow: Tensor,
     size: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     return flow.new_empty(flow.shape[0], *size)
 
 
-def _values_fake(  # noqa: PLR0917  the arguments of the operator
+def _values_fake(
     indptr: Tensor,
     columns: Tensor,
     flow: Tensor,
     x: Tensor,
     height: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    *steps: Sequence[int],
 ) -> Tensor:
     return x.new_empty((columns.shape[0],) if height == 1 else (columns.shape[0], height))
 
 
-def _save_forward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4], output if inputs[10] else None)
-    ctx.steps = inputs[6:10]
+def _product(indptr: Tensor, columns: Tensor, values: Tensor, x: Tensor, flow: Tensor, *steps: Sequence[int]) -> Tensor:
+    return SPARSE_CONV2D(indptr, columns, values, x, None, flow.shape[1], *steps, False)  # type: ignore[no-any-return]
 
 
-def _forward_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, x, rectified = ctx.saved_tensors
-    flow = behind_relu(grad, rectified)
-    grad_values = grad_x = grad_bias = None
-    if ctx.needs_input_grad[2]:
-        found = SPARSE_CONV2D_VALUES(indptr, columns, flow, x, _height(values), *ctx.steps)
-        grad_values = found.to(values.dtype)
-    if ctx.needs_input_grad[3]:
-        grad_x = SPARSE_CONV2D_INPUT(indptr, columns, values, flow, x.shape[1:], *ctx.steps)
-    if ctx.needs_input_grad[4]:
-        grad_bias = flow.sum((0, 2, 3))
-    return None, None, grad_values, grad_x, grad_bias, *[None] * 6
+def _input(indptr: Tensor, columns: Tensor, values: Tensor, flow: Tensor, x: Tensor, *steps: Sequence[int]) -> Tensor:
+    return SPARSE_CONV2D_INPUT(indptr, columns, values, flow, x.shape[1:], *steps)  # type: ignore[no-any-return]
 
 
-def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.steps = inputs[5:9]
+def _values(indptr: Tensor, columns: Tensor, flow: Tensor, x: Tensor, values: Tensor, *steps: Sequence[int]) -> Tensor:
+    return SPARSE_CONV2D_VALUES(indptr, columns, flow, x, _height(values), *steps)  # type: ignore[no-any-return]
 
 
-def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, values, flow = ctx.saved_tensors
-    grad_values = grad_flow = None
-    if ctx.needs_input_grad[2]:
-        found = SPARSE_CONV2D_VALUES(indptr, columns, flow, grad, _height(values), *ctx.steps)
-        grad_values = found.to(values.dtype)
-    if ctx.needs_input_grad[3]:
-        grad_flow = SPARSE_CONV2D(indptr, columns, values, grad, None, flow.shape[1], *ctx.steps, False)
-    return None, None, grad_values, grad_flow, *[None] * 5
-
-
-def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.steps = inputs[5:9]
-
-
-def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, columns, flow, x = ctx.saved_tensors
-    grad_flow = grad_x = None
-    if ctx.needs_input_grad[2]:
-        grad_flow = SPARSE_CONV2D(indptr, columns, grad, x, None, flow.shape[1], *ctx.steps, False)
-    if ctx.needs_input_grad[3]:
-        grad_x = SPARSE_CONV2D_INPUT(indptr, columns, grad, flow, x.shape[1:], *ctx.steps)
-    return None, None, grad_flow, grad_x, *[None] * 5
-
-
+_CONVOLUTION = Bilinear(_product, _input, _values, settings=4)
 _STEPS = "SymInt[] kernel, SymInt[] stride, SymInt[] padding, SymInt[] dilation"
 SPARSE_CONV2D = register(
     "sparse_conv2d(Tensor indptr, Tensor columns, Tensor values, Tensor x, Tensor? bias, SymInt outputs, "
@@ -371,8 +302,8 @@ SPARSE_CONV2D = register(
     cpu=_forward_cpu,
     reference=sparse_conv2d_reference,
     fake=_forward_fake,
-    backward=_forward_backward,
-    save=_save_forward,
+    backward=partial(_CONVOLUTION.product_backward, bias=4, axes=lambda *_: (0, 2, 3)),
+    save=_CONVOLUTION.save_product,
 )
 SPARSE_CONV2D_INPUT = register(
     "sparse_conv2d_input(Tensor indptr, Tensor columns, Tensor values, Tensor flow, SymInt[] size, "
@@ -380,14 +311,14 @@ SPARSE_CONV2D_INPUT = register(
     cpu=_input_cpu,
     reference=sparse_conv2d_input_reference,
     fake=_input_fake,
-    backward=_input_backward,
-    save=_save_input,
+    backward=_CONVOLUTION.input_backward,
+    save=_CONVOLUTION.save,
 )
 SPARSE_CONV2D_VALUES = register(
     f"sparse_conv2d_values(Tensor indptr, Tensor columns, Tensor flow, Tensor x, SymInt height, {_STEPS}) -> Tensor",
     cpu=_values_cpu,
     reference=sparse_conv2d_values_reference,
     fake=_values_fake,
-    backward=_values_backward,
-    save=_save_values,
+    backward=_CONVOLUTION.values_backward,
+    save=_CONVOLUTION.save,
 )

@@ -2,19 +2,17 @@
 
 With `out = W x` and `flow` the gradient of `out`, a stored entry (r, c) gets the dot product over the batch of row r
 of the flow and row c of the input: what a dense flow · xᵀ has at its place, for the cost of the stored places. The
-gradient of the input is a product with the transposed matrix, which is made for it. The three are bilinear in one
-another, so each is differentiable by the other two.
+gradient of the input is a product with the transposed matrix, which is made for it.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gossamer.kernels import native
 from gossamer.kernels.aggregate import edge_dot_reference
+from gossamer.kernels.bilinear import Bilinear, run_values
 from gossamer.kernels.library import index_error, register
 from gossamer.kernels.products import element, settle, wide
 
@@ -61,32 +59,9 @@ def csr_input_reference(  # noqa: PLR0917  the arguments of the operator
 
 
 def _values_cpu(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    module, kind = native.kernels(), element(flow.dtype)
-    if module is None or kind is None:
+    if element(flow.dtype) is None or not native.available():
         return csr_values_reference(indptr, indices, flow, x, by_example)
-    indptr, indices, flow, x = settle(indptr, indices, flow, x)
-    batch, rows = flow.shape if by_example else flow.shape[::-1]
-    width = x.shape[1] if by_example else x.shape[0]
-    out = x.new_empty(indices.shape[0])
-    inside = module.product_values(
-        rows,
-        width,
-        batch,
-        indices.shape[0],
-        indices.itemsize,
-        1,
-        kind,
-        indptr.data_ptr(),
-        indices.data_ptr(),
-        x.data_ptr(),
-        flow.data_ptr(),
-        out.data_ptr(),
-        by_example,
-        torch.get_num_threads(),
-    )
-    if not inside:
-        raise index_error("indices", width)
-    return out
+    return run_values(indptr, indices, flow, x, by_example, height=None)
 
 
 def _input_cpu(  # noqa: PLR0917  the arguments of the operator
@@ -113,13 +88,7 @@ def _input_cpu(  # noqa: PLR0917  the arguments of the operator
     )
     if not inside:
         raise index_error("indices", width)
-    return _product(starts, rows, turned, flow, by_example)
-
-
-def _product(indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor, by_example: bool) -> Tensor:
-    """The product itself; looked up when it is needed, because its module imports this one."""
-    product = torch.ops.gossamer.csr_product.default
-    return product(indptr, indices, values, x, None, by_example, False)  # type: ignore[no-any-return]
+    return _product(starts, rows, turned, flow, flow, by_example)
 
 
 def _values_fake(indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, by_example: bool) -> Tensor:
@@ -132,52 +101,41 @@ def _input_fake(  # noqa: PLR0917  the arguments of the operator
     return flow.new_empty((flow.shape[0], width) if by_example else (width, flow.shape[1]))
 
 
-def _save_values(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.by_example = inputs[4]
+def _product(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor, flow: Tensor, by_example: bool
+) -> Tensor:
+    del flow
+    product = torch.ops.gossamer.csr_product.default  # looked up here, because its module imports this one
+    return product(indptr, indices, values, x, None, by_example, False)  # type: ignore[no-any-return]
 
 
-def _values_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, indices, flow, x = ctx.saved_tensors
-    grad_flow = grad_x = None
-    if ctx.needs_input_grad[2]:
-        grad_flow = _product(indptr, indices, grad, x, ctx.by_example)
-    if ctx.needs_input_grad[3]:
-        width = x.shape[1] if ctx.by_example else x.shape[0]
-        grad_x = CSR_INPUT(indptr, indices, grad, flow, width, ctx.by_example)
-    return None, None, grad_flow, grad_x, None
+def _input(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, indices: Tensor, values: Tensor, flow: Tensor, x: Tensor, by_example: bool
+) -> Tensor:
+    return CSR_INPUT(indptr, indices, values, flow, x.shape[by_example], by_example)  # type: ignore[no-any-return]
 
 
-def _save_input(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:4])
-    ctx.by_example = inputs[5]
+def _values(  # noqa: PLR0917  the arguments of `Bilinear`
+    indptr: Tensor, indices: Tensor, flow: Tensor, x: Tensor, values: Tensor, by_example: bool
+) -> Tensor:
+    del values
+    return CSR_VALUES(indptr, indices, flow, x, by_example)  # type: ignore[no-any-return]
 
 
-def _input_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, indices, values, flow = ctx.saved_tensors
-    grad_values = grad_flow = None
-    if ctx.needs_input_grad[2]:
-        grad_values = CSR_VALUES(indptr, indices, flow, grad, ctx.by_example).to(values.dtype)
-    if ctx.needs_input_grad[3]:
-        grad_flow = _product(indptr, indices, values, grad, ctx.by_example)
-    return None, None, grad_values, grad_flow, None, None
-
-
+CSR = Bilinear(_product, _input, _values, settings=1)
 CSR_VALUES = register(
     "csr_values(Tensor indptr, Tensor indices, Tensor flow, Tensor x, bool by_example) -> Tensor",
     cpu=_values_cpu,
     reference=csr_values_reference,
     fake=_values_fake,
-    backward=_values_backward,
-    save=_save_values,
+    backward=CSR.values_backward,
+    save=CSR.save,
 )
 CSR_INPUT = register(
     "csr_input(Tensor indptr, Tensor indices, Tensor values, Tensor flow, SymInt width, bool by_example) -> Tensor",
     cpu=_input_cpu,
     reference=csr_input_reference,
     fake=_input_fake,
-    backward=_input_backward,
-    save=_save_input,
+    backward=CSR.input_backward,
+    save=CSR.save,
 )

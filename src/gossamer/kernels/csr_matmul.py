@@ -8,7 +8,7 @@ can choose.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,9 +17,9 @@ from gossamer.errors import DataError
 from gossamer.kernels import native
 from gossamer.kernels.aggregate import aggregate_reference
 from gossamer.kernels.checks import check_device, check_float, check_pattern, describe
-from gossamer.kernels.csr_gradients import CSR_INPUT, CSR_VALUES
+from gossamer.kernels.csr_gradients import CSR
 from gossamer.kernels.library import index_error, register
-from gossamer.kernels.products import ELEMENTS, behind_relu, by_columns, check_bias, check_values, finish, settle, wide
+from gossamer.kernels.products import ELEMENTS, by_columns, check_bias, check_values, finish, settle, wide
 
 
 def csr_matmul(  # noqa: PLR0917  the arguments of the operator
@@ -167,31 +167,12 @@ def _fake(  # noqa: PLR0917  the arguments of the operator
     return x.new_empty(x.shape[0], rows) if by_example else x.new_empty(rows, x.shape[1])
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4], output if inputs[6] else None)
-    ctx.by_example = inputs[5]
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    indptr, indices, values, x, rectified = ctx.saved_tensors
-    flow = behind_relu(grad, rectified)
-    grad_values = grad_x = grad_bias = None
-    if ctx.needs_input_grad[3]:  # first, while the values' gradient does not lie beside what this one needs
-        width = x.shape[1] if ctx.by_example else x.shape[0]
-        grad_x = CSR_INPUT(indptr, indices, values, flow, width, ctx.by_example)
-    if ctx.needs_input_grad[2]:
-        grad_values = CSR_VALUES(indptr, indices, flow, x, ctx.by_example).to(values.dtype)
-    if ctx.needs_input_grad[4]:
-        grad_bias = flow.sum(0 if ctx.by_example else 1)
-    return None, None, grad_values, grad_x, grad_bias, None, None
-
-
 CSR_PRODUCT = register(
     "csr_product(Tensor indptr, Tensor indices, Tensor values, Tensor x, Tensor? bias, bool by_example, bool relu)"
     " -> Tensor",
     cpu=_cpu,
     reference=_reference,
     fake=_fake,
-    backward=_backward,
-    save=_save,
+    backward=partial(CSR.product_backward, bias=4, axes=lambda by_example: 0 if by_example else 1),
+    save=CSR.save_product,
 )
