@@ -85,7 +85,8 @@ void bind_network(nb::module_& m) {
   m.attr("piece") = kPiece;
   nb::class_<Network>(m, "Network")
       .def_static("open", &Network::open, unlocked)
-      .def_static("from_memory", [](const nb::bytes& data, int threads) { return Network::from_memory(data.data(), data.size(), threads); })
+      .def_static("from_memory",
+                  [](const nb::bytes& data, int threads) { return Network::from_memory(data.data(), data.size(), threads); })
       .def("inputs", [](const Network& self) { return ports(self.head().inputs); })
       .def("outputs", [](const Network& self) { return ports(self.head().outputs); })
       .def("level", [](const Network& self) { return std::string(name_of(self.head().level)); })

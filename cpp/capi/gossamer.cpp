@@ -99,7 +99,8 @@ const char* gossamer_instruction_set(void) {
 }
 
 gossamer_status gossamer_open(const char* path, int threads, gossamer_network** network) {
-  if (path == nullptr || network == nullptr || threads < 0) return failed(GOSSAMER_BAD_ARGUMENT, "an argument of gossamer_open is null or negative");
+  if (path == nullptr || network == nullptr || threads < 0)
+    return failed(GOSSAMER_BAD_ARGUMENT, "an argument of gossamer_open is null or negative");
   return guarded([&] {
     choose_instruction_set();
     *network = new gossamer_network{Network::open(path, threads_of(threads))};

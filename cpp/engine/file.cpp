@@ -24,7 +24,7 @@ bool readable(const std::string& text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
     const unsigned first = byte(at);
-    const int more = first < 0x80 ? 0 : first >= 0xC2 && first < 0xE0 ? 1 : first >= 0xE0 && first < 0xF0 ? 2 : first >= 0xF0 && first < 0xF5 ? 3 : -1;
+    const int more = first < 0x80 ? 0 : first < 0xC2 ? -1 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : first < 0xF5 ? 3 : -1;
     if (first == 0 || more < 0) return false;
     unsigned code = more == 0 ? first : first & (0x3Fu >> more);
     for (int i = 1; i <= more; ++i) {
@@ -214,7 +214,8 @@ bool Network::sound(const Instance& instance, const void* const* inputs, const v
   const Plan& plan = engine_->plan();
   const auto good = [&](int value, const void* memory) {
     if (memory == nullptr) return instance.tensor(value).count() == 0;
-    return reinterpret_cast<std::uintptr_t>(memory) % static_cast<std::size_t>(plan.values[static_cast<std::size_t>(value)].bytes()) == 0;
+    const auto bytes = static_cast<std::uintptr_t>(plan.values[static_cast<std::size_t>(value)].bytes());
+    return reinterpret_cast<std::uintptr_t>(memory) % bytes == 0;
   };
   for (std::size_t i = 0; i < plan.inputs.size(); ++i)
     if (!good(plan.inputs[i], inputs[i])) return false;

@@ -30,7 +30,9 @@ def serve(network: Network, *, host: str = "127.0.0.1", port: int = 8000, limits
     except ImportError as error:
         raise MissingExtraError(f"the server needs {error.name}: pip install 'gossamer[serve]'") from error
     network.verify()
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -216,7 +216,8 @@ class _Native:
         self._engine = module.Engine(
             words, [one.data_ptr() for one in self._constants], [one.nbytes for one in self._constants], threads
         )
-        self._known: dict[Any, tuple[Any, list[list[int]]]] = {}
+        self._dtypes = [value.dtype for value in segment.inputs]
+        self._known: dict[Any, tuple[Any, list[tuple[list[int], torch.dtype]]]] = {}
 
     def __call__(self, values: dict[Value, Tensor], timed: bool) -> list[int]:
         inputs = [values[value].contiguous() for value in self.segment.inputs]
@@ -225,9 +226,7 @@ class _Native:
         if known is None:
             known = self._instance(shapes)
         instance, sizes = known
-        outputs = [
-            torch.empty(size, dtype=value.dtype) for size, value in zip(sizes, self.segment.outputs, strict=True)
-        ]
+        outputs = [torch.empty(size, dtype=dtype) for size, dtype in sizes]
         given = [one.data_ptr() for one in inputs]
         spent: list[int] = []
         if timed:
@@ -240,20 +239,19 @@ class _Native:
     def at_once(self, arguments: Sequence[Any]) -> list[Tensor] | None:
         """Returns the outputs for arguments that can be used as they lie, of shapes that were seen; else None."""
         shapes = []
-        if len(arguments) != len(self.segment.inputs):
-            return None
-        for tensor, value in zip(arguments, self.segment.inputs, strict=True):
-            if type(tensor) is not Tensor or tensor.dtype is not value.dtype:
-                return None
-            if not (tensor.is_contiguous() and tensor.is_cpu):
+        for tensor, dtype in zip(arguments, self._dtypes, strict=False):
+            if (
+                type(tensor) is not Tensor
+                or tensor.dtype is not dtype
+                or not tensor.is_cpu
+                or not tensor.is_contiguous()
+            ):
                 return None
             shapes.append(tensor.shape)
         known = self._known.get(tuple(shapes))
-        if known is None:
+        if known is None or len(arguments) != len(self._dtypes):
             return None
-        outputs = [
-            torch.empty(size, dtype=value.dtype) for size, value in zip(known[1], self.segment.outputs, strict=True)
-        ]
+        outputs = [torch.empty(size, dtype=dtype) for size, dtype in known[1]]
         self._finish(known[0], [one.data_ptr() for one in arguments], outputs)
         return outputs
 
@@ -262,12 +260,15 @@ class _Native:
         if failed >= 0:
             raise DataError(f"{self.segment.steps[failed].origin}: an index is out of range")
 
-    def _instance(self, shapes: tuple[Any, ...]) -> tuple[Any, list[list[int]]]:
+    def _instance(self, shapes: tuple[Any, ...]) -> tuple[Any, list[tuple[list[int], torch.dtype]]]:
+        """Returns what runs inputs of these shapes, and the sizes and kinds of its outputs."""
         try:
             instance = self._engine.instance([list(shape) for shape in shapes])
         except ValueError as error:
             raise DataError(f"the engine does not take these inputs: {error}") from error
-        sizes = [self._engine.output_size(instance, place) for place in range(len(self.segment.outputs))]
+        sizes = [
+            (self._engine.output_size(instance, place), value.dtype) for place, value in enumerate(self.segment.outputs)
+        ]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[shapes] = instance, sizes
