@@ -15,6 +15,14 @@ class Hooks(Protocol):
     def settled(self) -> bool:
         """True once the network has its final size: only then does fit keep best weights or stop early."""
 
+    @property
+    def batch_size(self) -> int | None:
+        """The most examples a step takes, read before each epoch; None for what the task has."""
+
+    @property
+    def rate_factor(self) -> float:
+        """What the learning rates are multiplied by, besides their schedule, read before each epoch."""
+
     def after_loss(self, loss: Tensor) -> None:
         """The task's loss of a batch is there, a scalar without gradient."""
 
@@ -44,6 +52,8 @@ class NoHooks:
     """Plain training: nothing acts on the network."""
 
     settled = True
+    batch_size = None
+    rate_factor = 1.0
 
     def after_loss(self, loss: Tensor) -> None:
         """Does nothing."""
