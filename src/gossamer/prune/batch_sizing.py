@@ -1,7 +1,7 @@
 """Dynamic batch sizing: memory that a shrinking network no longer needs is spent on larger batches.
 
-Follows Valerio, Nardini, Passarella & Perego, 2022 (DynHP). With P, m, A and x as in `train.memory`, in bytes, the batch
-is the largest for which P · (2 + m) + B · (A + x) stays within what the first step took, or within a budget.
+Follows Valerio, Nardini, Passarella & Perego, 2022 (DynHP). With P, m, A and x as in `train.memory`, in bytes, the
+batch is the largest for which P · (2 + m) + B · (A + x) stays within what the first step took, or within a budget.
 """
 
 from __future__ import annotations

@@ -108,9 +108,9 @@ def activities(model: nn.Module, task: Task, groups: Sequence[Group], batches: i
         for member in group.members:
             layer, _, kind = member.tensor.rpartition(".")
             module = modules.get(layer)
-            if member.uses and kind == "weight" and isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-                if getattr(module, "groups", 1) == 1:
-                    users.setdefault(layer, []).append((group, member.units))
+            seen = isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and getattr(module, "groups", 1) == 1
+            if member.uses and kind == "weight" and seen:
+                users.setdefault(layer, []).append((group, member.units))
     sums = {group.name: torch.zeros(group.size) for some in users.values() for group, _ in some}
     counts = dict.fromkeys(sums, 0)
     handles = []

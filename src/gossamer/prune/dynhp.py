@@ -53,7 +53,7 @@ class DynamicHardPruning(Method):
     schedule: Schedule = field(default_factory=lambda: Cubic(end=0.6))  # in epochs, none before the first
     below: float = bounded(
         1.0, gt=0.0, le=1.0
-    )  # only units that contribute less than this part of their layer's best go
+    )  # of their layer's best: units that contribute as much or more stay
     least: int = bounded(2, ge=1)  # units that stay in every layer
     least_share: float = bounded(0.05, ge=0.0, lt=1.0)  # of its units that stay in every layer
     batches: BatchSizing | None = field(default_factory=BatchSizing)  # None = batches as they are, so memory is saved
@@ -232,7 +232,7 @@ class ShrinkingTraining(Compression):
         def masks(count: int) -> dict[str, Tensor]:
             stay = torch.ones(len(ranked), dtype=torch.bool)
             stay[order[:count]] = False
-            return dict(zip(scores, stay.split([len(score) for score in scores.values()]), strict=True))
+            return dict(zip(scores, torch.split(stay, [len(score) for score in scores.values()]), strict=True))
 
         bound = (1.0 - sparsity) * self._at_first[method.of]
         if method.of == "units":
@@ -277,8 +277,8 @@ class ShrinkingTraining(Compression):
     def _resize(self, optimizer: Optimizer) -> None:
         """Measures the smaller network, and lets batches grow into what it leaves."""
         sizing, first = self._method.batches, StepMemory(**self._phases[0]["memory"])
-        now = step_memory(self.model, self._seen(), optimizer)
-        if sizing is not None and self._given.batch_size is not None:
+        now: StepMemory | None = step_memory(self.model, self._seen(), optimizer)
+        if sizing is not None and now is not None and self._given.batch_size is not None:
             size = sizing.size(now, first)
             if size != (self.batch_size or self._given.batch_size):
                 self.batch_size, now = size, None
@@ -296,6 +296,7 @@ class ShrinkingTraining(Compression):
                 "batch": memory.examples,
                 "units": sum(group.size for group in self._groups),
                 "by_parts": memory.by_parts,
+                "measured": memory.measured,
                 "memory": asdict(memory),
             }
         )
@@ -307,10 +308,10 @@ def _over_training(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     if not epochs:
         return {}
     found: dict[str, float] = {}
-    for kind, of in (("by_parts", lambda one: one["by_parts"]), ("measured", lambda one: one["memory"]["measured"])):
-        found[f"first_{kind}"] = of(phases[0])
-        found[f"peak_{kind}"] = max(of(phase) for phase in phases)
-        found[f"mean_{kind}"] = sum(of(phase) * phase["epochs"] for phase in phases) / epochs
+    for kind in ("by_parts", "measured"):
+        found[f"first_{kind}"] = phases[0][kind]
+        found[f"peak_{kind}"] = max(phase[kind] for phase in phases)
+        found[f"mean_{kind}"] = sum(phase[kind] * phase["epochs"] for phase in phases) / epochs
     return found
 
 

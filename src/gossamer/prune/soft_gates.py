@@ -62,7 +62,7 @@ class SoftGates:
             for name, parameter in self._parameters.items()
         }
         for name, weights in self._weights.items():
-            gate = self.gates[name]
+            gate: Tensor = self.gates[name]
             gate.grad = weights.products(values, gradients) / gate + self._penalty
         for name, weights in self._weights.items():
             gate = self.gates[name].detach()

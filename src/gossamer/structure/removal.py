@@ -93,11 +93,9 @@ class Removal(Settings):
         """
         cuts = {(cut.tensor, cut.dim): cut for cut in self.cuts}
         for cut in later.cuts:
-            key = (cut.tensor, cut.dim)
-            if key in cuts:
-                stay = cuts[key].positions()[cut.positions()]
-                cut = Cut(tensor=cut.tensor, dim=cut.dim, size=cuts[key].size, keep=ranges(stay))
-            cuts[key] = cut
+            before = cuts.get((cut.tensor, cut.dim))
+            stay = cut.positions() if before is None else before.positions()[cut.positions()]
+            cuts[cut.tensor, cut.dim] = cut.replace(size=(before or cut).size, keep=ranges(stay))
         new = {(size.module, size.attribute): size for size in (*self.sizes, *later.sizes)}
         return Removal(cuts=tuple(cuts.values()), sizes=tuple(new[key] for key in sorted(new)))
 

@@ -52,7 +52,7 @@ class Shrinking:
         """Removes what is not kept, and what an optimiser remembers of it.
 
         Args:
-            masks: Which units stay, (units,) bool with at least one True, by the names of groups; other groups keep all.
+            masks: Which units stay, (units,) bool with at least one True, by the names of groups; others keep all.
             optimizer: That of the training under way.
 
         Returns:

@@ -131,7 +131,7 @@ class Trace:
         return tensor
 
     def sum_over(self, factor: Tensor, axis: Axis) -> None:
-        """Notes that a product sums over an axis of a factor, if the factor is a parameter, a buffer or a view of one."""
+        """Notes that a product sums over an axis of a factor, if that is a parameter, a buffer or a view of one."""
         axes = self.axes(factor)
         name = None if factor.layout != torch.strided else self._memory.get(factor.untyped_storage().data_ptr())
         if name not in self.tensors or not any(own is axis for own in axes):

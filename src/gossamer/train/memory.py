@@ -1,9 +1,10 @@
 """How much memory a training step takes: what its parts add up to, and what the allocator really gave.
 
-    by parts    P · (2 + m) + B · (A + x)       bytes: P of parameters and buffers, once more for their gradients and m
-                                                times for what the optimiser keeps; for each of B examples, A of what the
-                                                forward pass keeps for the backward pass, and x of the example itself
+    by parts    P · (2 + m) + B · (A + x)
     measured    the most that was alive at one time in a step, as the allocator saw it
+
+In bytes, P is what parameters and buffers take, once more for gradients and m times for what the optimiser keeps; for
+each of B examples, A is what the forward pass keeps for the backward pass, and x the example itself.
 
 The step is taken by a copy of network and optimiser, so training does not notice.
 """
