@@ -51,9 +51,7 @@ class DynamicHardPruning(Method):
     contribution: Contribution = field(default_factory=SoftGate)
     penalty: float = bounded(1e-4, ge=0.0)  # λ
     schedule: Schedule = field(default_factory=lambda: Cubic(end=0.6))  # in epochs, none before the first
-    below: float = bounded(
-        1.0, gt=0.0, le=1.0
-    )  # of their layer's best: units that contribute as much or more stay
+    below: float = bounded(1.0, gt=0.0, le=1.0)  # of their layer's best: units that contribute as much or more stay
     least: int = bounded(2, ge=1)  # units that stay in every layer
     least_share: float = bounded(0.05, ge=0.0, lt=1.0)  # of its units that stay in every layer
     batches: BatchSizing | None = field(default_factory=BatchSizing)  # None = batches as they are, so memory is saved

@@ -64,9 +64,9 @@ class UnitWeights:
         squares = self.products(tensors, tensors)
         return torch.where(squares > 0, squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt(), 0.0)
 
-    def factors(self, member: Member, factor: Tensor, like: Tensor) -> Tensor:
-        """Returns a factor of each unit, (units,), in the shape that multiplies a member's tensor; 1 for no unit."""
-        along = torch.cat([factor, factor.new_ones(1)])[member.units.to(factor.device)]
+    def factors(self, member: Member, factor: Tensor, like: Tensor, *, rest: float = 1.0) -> Tensor:
+        """Returns a factor of each unit, (units,), in the shape that multiplies a member's tensor; `rest` elsewhere."""
+        along = torch.cat([factor, factor.new_full((1,), rest)])[member.units.to(factor.device)]
         return along.view([-1 if dim == member.dim else 1 for dim in range(like.dim())])
 
     @torch.no_grad()
@@ -78,9 +78,11 @@ class UnitWeights:
 
     @torch.no_grad()
     def silence_(self, tensors: Mapping[str, Tensor], gone: Tensor) -> None:
-        """Puts zeros in place of the weights of the units marked True, (units,) bool."""
+        """Puts zeros in place of the weights of the units marked True, (units,) bool, in the tensors given."""
         for member in self.members:
-            values = tensors[member.tensor]
+            values = tensors.get(member.tensor)
+            if values is None:
+                continue
             along = torch.cat([gone, gone.new_zeros(1)])[member.units.to(gone.device)]
             values.index_fill_(member.dim, along.nonzero().flatten().to(values.device), 0.0)
 
