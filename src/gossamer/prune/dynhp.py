@@ -196,7 +196,9 @@ class ShrinkingTraining(Compression):
         self._trace: Trace = self._shrinking.trace()
         self._groups = [group for group in groups(self._trace) if group.name in self._names and not group.refused]
         of = self._parameters
-        self._both = [UnitWeights(group, (one for one in group.members if one.tensor in of)) for group in self._groups]
+        self._both = [
+            UnitWeights(group.size, (one for one in group.members if one.tensor in of)) for group in self._groups
+        ]
         self._roots = [math.sqrt(making(group, of).dimension(of)) for group in self._groups]
 
     def _remove(self, sparsity: float, optimizer: Optimizer | None) -> None:

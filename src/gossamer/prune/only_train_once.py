@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
 from gossamer.errors import SettingError
-from gossamer.prune.pressing import HalfSpace, Moment, Observed, Pressing
+from gossamer.prune.pressing import DirectionAndSize, HalfSpace, Moment, Observed, Pressing, Redundancy
 from gossamer.settings import bounded
 from gossamer.structure.units import UnitWeights
 from gossamer.tasks.task import Task
@@ -62,10 +62,11 @@ class OnlyTrainOnce(Method):
     """Presses groups to zero in the course of one training and cuts them out; `search` says what groups there are."""
 
     knob = "sparsity"
-    knobs = ("pressing", "warm_up")
+    knobs = ("redundancy", "pressing", "warm_up")
     sparsity: float = bounded(0.5, ge=0.0, lt=1.0)  # fraction of the groups that go
     warm_up: float = bounded(0.2, ge=0.0, le=1.0)  # fraction of the training before groups are chosen
     until: float = bounded(0.7, ge=0.0, le=1.0)  # fraction of the training at which the last must be zero
+    redundancy: Redundancy = field(default_factory=DirectionAndSize)
     pressing: Pressing = field(default_factory=HalfSpace)
 
     def __post_init__(self) -> None:
@@ -102,6 +103,7 @@ class PressedToZero(Compression):
         count = sum(len(block) for block in space.blocks)
         self._chosen = torch.full((count,), -1)  # in which order groups were chosen; -1 = not chosen
         self._zero = torch.zeros(count, dtype=torch.bool)
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._forced = 0  # groups that were put to zero after the training
         self._done = self._wanted == 0
         self._parameters = dict(model.named_parameters())
@@ -215,6 +217,7 @@ class PressedToZero(Compression):
             "zero": self._zero,
             "done": self._done,
             "forced": self._forced,
+            "generator": self._generator.get_state(),
             "space": self._space.state_dict(),
         }
 
@@ -223,12 +226,13 @@ class PressedToZero(Compression):
         self._step, self._done, self._forced = state["step"], state["done"], state["forced"]
         self._wanted = state["wanted"]
         self._chosen, self._zero = state["chosen"].clone(), state["zero"].clone()
+        self._generator.set_state(state["generator"])
         self._space.load_state_dict(state["space"])
 
     def _choose(self, seen: Observed) -> None:
-        chosen = self._space.choose(
-            self._method.pressing.redundancy(seen), self._method.sparsity, self._method.pressing.margin
-        )
+        method = self._method
+        redundancy = method.redundancy.of(seen, self._generator)
+        chosen = self._space.choose(redundancy, method.sparsity, method.pressing.margin)
         self._wanted = min(self._wanted, len(chosen))
         self._chosen[chosen] = torch.arange(len(chosen))
 

@@ -1,12 +1,20 @@
 r"""How groups of weights are driven to exact zeros while a network trains.
 
-With x a group's weights before a step, x̂ = x − η·d after it (d is whatever direction the optimiser took, momentum, Adam's
-scaling and weight decay included), and every number below one a group:
+With x a group's weights before a step, x̂ = x − η·d after it (d is whatever direction the optimiser took, momentum,
+Adam's scaling and weight decay included), and every number below one a group:
 
-| rule | chooses | then, for what it chose |
-|---|---|---|
-| `HalfSpace` | once, by cos(x, d) and small ‖x‖ | x̂ −= η·λ·x/‖x‖, and x̂ = 0 where ⟨x̂, x⟩ < ε‖x‖² |
-| `Progressive` | once, by five signs of importance | x̂ ·= (N − t − 1)/(N − t), t of N steps of a period |
+| rule | for what was chosen |
+|---|---|
+| `HalfSpace` | x̂ −= η·λ·x/‖x‖, and x̂ = 0 where ⟨x̂, x⟩ < ε‖x‖² |
+| `Progressive` | x̂ ·= (N − t − 1)/(N − t), t of N steps of a period |
+
+What is chosen, once, says a `Redundancy`:
+
+| redundancy | high where |
+|---|---|
+| `DirectionAndSize` | the step leads towards zero, cos(x, d), and weights are small |
+| `FiveSigns` | ‖x‖, ‖x‖ over the count, cos(x, d), ⟨x, d⟩ and its square are small |
+| `Chance` | a random number is: the control of every comparison |
 
 `HalfSpace` is DHSPG of Chen et al., "OTOv2: automatic, generic, user-friendly", ICLR 2023, `Progressive` the HESSO of
 the same authors' library. λ of DHSPG is adapted so that the step descends both the loss and ‖x‖ where it can. Ours:
@@ -50,6 +58,16 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Where training is: steps since groups were chosen, steps until the last must be zero, and how it trains."""
+
+    step: int
+    steps: int
+    rate: float
+    optimizer: Optimizer | None
+
+
+@dataclass(frozen=True)
 class Press:
     """What becomes of x̂: x̂ ← factor · x̂ − η · pull · x, then zero where `zero` says so; (n,) each."""
 
@@ -59,14 +77,55 @@ class Press:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Redundancy(Settings):
+    """A family: which groups are needed least."""
+
+    def of(self, seen: Observed, generator: torch.Generator) -> Tensor:
+        """Returns one number a group, (n,); the highest are chosen."""
+        raise TypeError(f"{type(self).__name__} is abstract: define of()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionAndSize(Redundancy):
+    """Half of cos(x, d) and half of 1 / (‖x‖ / count), both over their norm over all groups; of DHSPG."""
+
+    name = "direction-and-size"
+
+    def of(self, seen: Observed, generator: torch.Generator) -> Tensor:
+        """Returns the sum."""
+        del generator
+        return 0.5 * unit(seen.cosine) + 0.5 * unit(1.0 / (seen.norm / seen.size + 1e-6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiveSigns(Redundancy):
+    """Minus the sum of ‖x‖, ‖x‖ / count, cos(x, d) + 1, |⟨x, d⟩| and ⟨x, d⟩² / 2, each over its norm; of HESSO."""
+
+    name = "five-signs"
+
+    def of(self, seen: Observed, generator: torch.Generator) -> Tensor:
+        """Returns minus a fifth of the sum."""
+        del generator
+        signs = (seen.norm, seen.norm / seen.size, seen.cosine + 1.0, seen.dot.abs(), 0.5 * seen.dot.square())
+        return -0.2 * sum((unit(sign) for sign in signs), torch.zeros_like(seen.norm))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance(Redundancy):
+    """A uniform number."""
+
+    name = "random"
+
+    def of(self, seen: Observed, generator: torch.Generator) -> Tensor:
+        """Returns numbers from `generator`."""
+        return torch.rand(len(seen.norm), generator=generator).to(seen.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pressing(Settings):
     """A family: how chosen groups go to zero."""
 
     margin: ClassVar[float] = 0.0  # how much more than is asked for is chosen, as a fraction of all groups
-
-    def redundancy(self, seen: Observed) -> Tensor:
-        """Returns one number a group, (n,); the highest are chosen."""
-        raise TypeError(f"{type(self).__name__} is abstract: define redundancy()")
 
     def press(self, seen: Observed, chosen: Tensor, moment: Moment) -> Press:
         """Returns what becomes of the groups; those that are not chosen stay as they are.
@@ -77,16 +136,6 @@ class Pressing(Settings):
             moment: Where training is.
         """
         raise TypeError(f"{type(self).__name__} is abstract: define press()")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where training is: steps since groups were chosen, steps until the last must be zero, and how it trains."""
-
-    step: int
-    steps: int
-    rate: float
-    optimizer: Optimizer | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +149,6 @@ class HalfSpace(Pressing):
     ceiling: float | None = bounded(None, ge=1.0)  # of λ, over its least; None = 10 with SGD, else 1000
     epsilon: float = bounded(0.0, ge=0.0, lt=1.0)  # ε of the half-space
     in_time: bool = True  # λ is at least what leads to zero in a straight line by the time it is due
-
-    def redundancy(self, seen: Observed) -> Tensor:
-        """Returns half of cos(x, d) and half of 1 / (‖x‖ / size), both over their norm over all groups."""
-        small = 1.0 / (seen.norm / seen.size + 1e-6)
-        return 0.5 * unit(seen.cosine) + 0.5 * unit(small)
 
     def strengths(self, seen: Observed, optimizer: Optimizer | None) -> Tensor:
         """Returns λ of each group, (n,): where the step leads away from zero, one that turns it round if it can."""
@@ -143,11 +187,6 @@ class Progressive(Pressing):
 
     name = "progressive"
     periods: int = bounded(4, ge=1)  # P: parts of what is chosen, the least important first
-
-    def redundancy(self, seen: Observed) -> Tensor:
-        """Returns minus the sum of ‖x‖, ‖x‖ / size, cos(x, d) + 1, |⟨x, d⟩| and ⟨x, d⟩² / 2, each over its norm."""
-        signs = (seen.norm, seen.norm / seen.size, seen.cosine + 1.0, seen.dot.abs(), 0.5 * seen.dot.square())
-        return -0.2 * sum((unit(sign) for sign in signs), torch.zeros_like(seen.norm))
 
     def press(self, seen: Observed, chosen: Tensor, moment: Moment) -> Press:
         """Returns the shrinking of the part whose period it is."""

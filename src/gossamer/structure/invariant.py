@@ -55,7 +55,7 @@ class Invariants:
         self.refused: dict[str, str] = dict(trial.refused)
         self.found: list[ZeroInvariant] = []
         self._args, self._kwargs = arguments(example)
-        self._model = _with_other_numbers(model)
+        self._model = with_other_numbers(model)
         self._trace: Trace = trace(model, self._args, self._kwargs)
         names = {group.name for group in trial.groups}
         free = [group for group in groups(self._trace) if group.name in names]
@@ -94,7 +94,7 @@ class Invariants:
         return difference(found, outputs(zeroed, self._args, self._kwargs)) <= TOLERANCE
 
 
-def _with_other_numbers(model: nn.Module) -> nn.Module:
+def with_other_numbers(model: nn.Module) -> nn.Module:
     """Returns a copy without the zeros and ones of a fresh network, which would hide what depends on them."""
     other = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(0)

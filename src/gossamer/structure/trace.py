@@ -61,6 +61,7 @@ class Trace:
         measured: What each attribute of a module is the size of.
         worked_out: Sizes that are worked out of others.
         as_numbers: Sizes whose value is used in the computation, as in a scale, and in which module.
+        joined: The parts of every concatenation, in order.
         normalised: The operators that take a mean over dimensions, in order, and the axes of their input.
         attributes: Every integer attribute that was followed, with the object and the module that hold it.
     """
@@ -75,6 +76,7 @@ class Trace:
         self.measured: dict[Attribute, list[Measured]] = {}
         self.worked_out: list[Measured] = []
         self.as_numbers: list[tuple[Expression, str]] = []
+        self.joined: list[Axes] = []
         self.normalised: list[tuple[str, Axes]] = []
         self.stack = [""]  # dotted names of the modules that are running
         self.by_name = dict(model.named_modules())

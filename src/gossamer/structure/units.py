@@ -15,15 +15,15 @@ from gossamer.structure.groups import Group, Member
 
 
 class UnitWeights:
-    """The weights of the units of one group in some of its members.
+    """The weights of units in some tensors, such as those of a group in its members.
 
     Args:
-        group: Says how many units there are.
+        size: How many units there are.
         members: Where their weights lie; those of one tensor must be of different dimensions.
     """
 
-    def __init__(self, group: Group, members: Iterable[Member]) -> None:
-        self.size = group.size
+    def __init__(self, size: int, members: Iterable[Member]) -> None:
+        self.size = size
         self.members = tuple(members)
         self._plain = [
             len(member.units) == self.size and bool((member.units == torch.arange(self.size)).all())
@@ -89,12 +89,13 @@ class UnitWeights:
 
 def making(group: Group, parameters: Mapping[str, Tensor]) -> UnitWeights:
     """Returns the weights that make the units: rows of layers, biases, scales of norms behind."""
-    return UnitWeights(group, (member for member in group.members if member.tensor in parameters and not member.uses))
+    found = (one for one in group.members if one.tensor in parameters and not one.uses)
+    return UnitWeights(group.size, found)
 
 
 def using(group: Group, parameters: Mapping[str, Tensor]) -> UnitWeights:
     """Returns the weights that use the units: the columns of the layers behind."""
-    return UnitWeights(group, (member for member in group.members if member.tensor in parameters and member.uses))
+    return UnitWeights(group.size, (one for one in group.members if one.tensor in parameters and one.uses))
 
 
 def whole(group: Group, parameters: Mapping[str, Tensor]) -> UnitWeights:
@@ -102,5 +103,5 @@ def whole(group: Group, parameters: Mapping[str, Tensor]) -> UnitWeights:
     first: dict[str, int] = {}
     members = [member for member in group.members if member.tensor in parameters]
     return UnitWeights(
-        group, [member for member in members if first.setdefault(member.tensor, member.dim) == member.dim]
+        group.size, [member for member in members if first.setdefault(member.tensor, member.dim) == member.dim]
     )
