@@ -1,11 +1,11 @@
 """Whole operators go to exact zeros and are erased, so that what is left is still a network from input to output.
 
 Follows OTOv3 (Chen et al., arXiv 2312.09411) in its erasing mode, H2SPG, whose details are those of the companion paper
-ASGNAS (arXiv 2305.18030) as far as known. What may go are branches into a sum or a concatenation; after the warm-up they
-are visited from the most redundant on, and one is chosen if the graph without it still leads every input to the output
-and no operator loses all of its inputs. The chosen are pressed to zero as units are by `dhspg`, and then really erased:
-their modules are gone from the network, which is of the same class as before, and a sum with one branch left passes it
-on. Ours: only branches that hold parameters, and whose zeros were tried to silence them.
+ASGNAS (arXiv 2305.18030) as far as known. What may go are branches into a sum or a concatenation; after the warm-up
+they are visited from the most redundant on, and one is chosen if the graph without it still leads every input to the
+output and no operator loses all of its inputs. The chosen are pressed to zero as units are by `dhspg`, and then really
+erased: their modules are gone from the network, which is of the same class as before, and a sum with one branch left
+passes it on. Ours: only branches that hold parameters, and whose zeros were tried to silence them.
 """
 
 from __future__ import annotations

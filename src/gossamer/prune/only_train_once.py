@@ -33,7 +33,10 @@ class Space(Protocol):
     """What may be cut out of a network: groups, numbered one after the other through all blocks."""
 
     blocks: list[UnitWeights]
-    share: float  # multiply-accumulates of the network now, as a fraction of those at the start
+
+    @property
+    def share(self) -> float:
+        """Multiply-accumulates of the network now, as a fraction of those at the start."""
 
     def wanted(self, ratio: float) -> int:
         """Returns how many groups are to go."""

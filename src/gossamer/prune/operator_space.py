@@ -122,7 +122,7 @@ class OperatorSpace:
         self.refused, self._difference = dict(state["refused"]), state["difference"]
 
     def _weights(self, branch: Branch) -> UnitWeights:
-        """Returns a branch's parameters as one group, with the scales of norms behind a concatenation that it ends in."""
+        """Returns a branch's parameters as one group, with the scales of norms behind the concatenation it ends in."""
         parameters = dict(self._model.named_parameters())
         inside = [name for name in branch.parameters if name in parameters]
         members = [Member(name, 0, torch.zeros(len(parameters[name]), dtype=torch.int64)) for name in inside]
