@@ -47,13 +47,13 @@ def _no_lower(name: str, statement: str, baseline: str, *, reported: str = ERROR
     )
 
 
-def _ratio(name: str, statement: str, reported: str, metric: str, baseline: str, margin: float) -> Claim:
+def _ratio(name: str, statement: str, reported: str, metric: str, margin: float) -> Claim:
     return Claim(
         id=name,
         statement=statement,
         reported=reported,
         metric=metric,
-        baseline=baseline,
+        baseline="the whole network",
         direction="lower",
         comparison="ratio",
         margin=margin,
@@ -87,7 +87,6 @@ def _claims(kind: str, network: str) -> tuple[Claim, ...]:
             f"Training {network} takes 80 % less memory.",
             MEMORY,
             "measured bytes of a training step, mean over epochs, batches as they are",
-            "the whole network",
             0.2,
         ),
         _ratio(
@@ -95,7 +94,6 @@ def _claims(kind: str, network: str) -> tuple[Claim, ...]:
             f"At the end, training {network} takes 80 % less memory than at the start.",
             "Up to 80 % less memory in training (abstract); read as that of the last epoch.",
             "measured bytes of a training step of the last epoch, batches as they are",
-            "the whole network",
             0.2,
         ),
     )
@@ -138,7 +136,6 @@ SMALLER = _ratio(
     "A network becomes ten times smaller.",
     "Up to 10 times smaller (abstract).",
     "parameters of the perceptron",
-    "the whole network",
     0.1,
 )
 
@@ -148,10 +145,10 @@ class Case(Settings):
     """One network on one data set."""
 
     data: str
-    images: int = bounded(12500, ge=1)  # of training, a fifth of them for validation, and of test
+    images: int = bounded(5000, ge=1)  # of training, a fifth of them for validation, and of test
     batch_size: int = bounded(32, ge=1)
     hidden: tuple[int, ...] = (512, 256)  # widths
-    epochs: int = bounded(30, ge=1)
+    epochs: int = bounded(20, ge=1)
     sparsity: float = bounded(0.9, gt=0.0, lt=1.0)  # of units
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3, weight_decay=0.0))
 
@@ -161,7 +158,7 @@ class Setup(Settings):
     """The experiment's settings."""
 
     mlp: Case = Case(data="fashion-mnist")
-    cnn: Case = Case(data="cifar10", images=2500, hidden=(32, 64, 64), epochs=16, sparsity=2 / 3)
+    cnn: Case = Case(data="cifar10", images=2000, hidden=(32, 64, 64), epochs=12, sparsity=2 / 3)
     gcn: Case = Case(
         data="cora", hidden=(64,), epochs=100, sparsity=0.75, optimizer=Adam(learning_rate=0.01, weight_decay=5e-4)
     )
@@ -263,8 +260,8 @@ PAPER = register(
         venue="Journal of Network and Computer Applications",
         arxiv="2011.08545",
         departures=(
-            "The method is a reading of the abstract. Networks and data are ours: 10,000 images of Fashion-MNIST for 30 "
-            "epochs, 2,000 of CIFAR-10 for 16, Cora for 100, batches of 32. Where batches can grow, they do in all "
+            "The method is a reading of the abstract. Networks and data are ours: 4,000 images of Fashion-MNIST for 20 "
+            "epochs, 1,600 of CIFAR-10 for 12, Cora for 100, batches of 32. Where batches can grow, they do in all "
             "comparisons of accuracy but those that name them; a GCN on one graph takes all of it at every step."
         ),
         claims=(
@@ -276,9 +273,7 @@ PAPER = register(
             "smoke": Setup(
                 mlp=Case(data="digits", images=300, hidden=(32, 16), epochs=3),
                 cnn=Case(data="digits", images=300, hidden=(8, 8), epochs=3, sparsity=0.5),
-                gcn=Case(
-                    data="digits-graph", hidden=(16,), epochs=3, sparsity=0.5, optimizer=Adam(learning_rate=0.01)
-                ),
+                gcn=Case(data="digits-graph", hidden=(16,), epochs=3, sparsity=0.5, optimizer=Adam(learning_rate=0.01)),
             ),
             "small": Setup(),
             "full": Untestable("needs the data sets and networks of the paper, which its abstract does not name"),

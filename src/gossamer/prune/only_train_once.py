@@ -152,10 +152,7 @@ class PressedToZero(Compression):
         moment = Moment(self._step - 1 - self._first, self._last - self._first, max(rates.values()), optimizer)
         press = self._method.pressing.press(seen, self._chosen, moment)
         new = press.zero & ~self._zero
-        order = torch.where(new, self._chosen, len(new)).argsort(stable=True)[: self._wanted - int(self._zero.sum())]
-        reached = torch.zeros_like(new)
-        reached[order] = True
-        self._zero |= new & reached
+        self._zero[self._next(new)] = True
         after = self._now()
         parts = (press.factor, press.pull, self._zero)
         for block, factor, pull, zero in zip(self._space.blocks, *map(self._split, parts), strict=True):
@@ -201,11 +198,9 @@ class PressedToZero(Compression):
         if not self._done:
             if not bool((self._chosen >= 0).any()):
                 self._choose(self._observe({}))
-            missing = (self._chosen >= 0) & ~self._zero
-            order = torch.where(missing, self._chosen, len(missing)).argsort(stable=True)
-            order = order[: min(self._wanted - int(self._zero.sum()), int(missing.sum()))]
-            self._forced = len(order)
-            self._zero[order] = True
+            forced = self._next((self._chosen >= 0) & ~self._zero)
+            self._forced = len(forced)
+            self._zero[forced] = True
             for block, zero in zip(self._space.blocks, self._split(self._zero), strict=True):
                 block.silence_(self._now(), zero)
             self._cut(None)
@@ -239,6 +234,24 @@ class PressedToZero(Compression):
         self._wanted = min(self._wanted, len(chosen))
         self._chosen[chosen] = torch.arange(len(chosen))
 
+    def _next(self, ready: Tensor) -> Tensor:
+        """Returns which of the groups that are ready go to zero: no more than are wanted, first those chosen first.
+
+        Of groups that were never chosen, which only a rule for all groups puts to zero, one in each block stays.
+        """
+        rank = torch.where(self._chosen >= 0, self._chosen, len(ready)).masked_fill(~ready, 2 * len(ready))
+        order = rank.argsort(stable=True)[: int(ready.sum())]
+        taken: list[int] = []
+        left = [int((~zero).sum()) for zero in self._split(self._zero)]
+        block = torch.cat([torch.full((len(one),), place) for place, one in enumerate(self._space.blocks)]).tolist()
+        for number in order.tolist():
+            if len(taken) == self._wanted - int(self._zero.sum()):
+                break
+            if self._chosen[number] >= 0 or left[block[number]] > 1:
+                taken.append(number)
+                left[block[number]] -= 1
+        return torch.tensor(taken, dtype=torch.int64)
+
     def _cut(self, optimizer: Optimizer | None) -> None:
         self._space.cut(self._zero, optimizer)
         self._done = True
@@ -261,6 +274,7 @@ class PressedToZero(Compression):
             dot=all_of(before, direction),
             direction=all_of(direction, direction).sqrt(),
             moved=all_of(now, before),
+            after=all_of(now, now).sqrt(),
         )
 
     def _now(self) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ Adam's scaling and weight decay included), and every number below one a group:
 |---|---|
 | `HalfSpace` | x̂ −= η·λ·x/‖x‖, and x̂ = 0 where ⟨x̂, x⟩ < ε‖x‖² |
 | `Progressive` | x̂ ·= (N − t − 1)/(N − t), t of N steps of a period |
+| `SoftThreshold` | x̂ ·= max(0, 1 − η·λ/‖x̂‖), of all groups: the proximal step of a group lasso, to compare with |
 
 What is chosen, once, says a `Redundancy`:
 
@@ -43,6 +44,7 @@ class Observed:
         dot: ⟨x, d⟩.
         direction: ‖d‖.
         moved: ⟨x̂, x⟩.
+        after: ‖x̂‖.
     """
 
     norm: Tensor
@@ -50,6 +52,7 @@ class Observed:
     dot: Tensor
     direction: Tensor
     moved: Tensor
+    after: Tensor
 
     @property
     def cosine(self) -> Tensor:
@@ -201,6 +204,20 @@ class Progressive(Pressing):
             pull=torch.zeros_like(seen.norm),
             zero=late | (factor == 0.0),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftThreshold(Pressing):
+    """The group lasso by proximal steps: all groups shrink alike, and those that reach zero stay there."""
+
+    name = "soft-threshold"
+    strength: float = bounded(1e-2, ge=0.0)  # λ
+
+    def press(self, seen: Observed, chosen: Tensor, moment: Moment) -> Press:
+        """Returns the shrinking; what was chosen has no say."""
+        del chosen
+        factor = (1.0 - moment.rate * self.strength / seen.after.clamp_min(1e-20)).clamp_min(0.0)
+        return Press(factor=factor, pull=torch.zeros_like(factor), zero=factor == 0.0)
 
 
 def unit(values: Tensor) -> Tensor:
