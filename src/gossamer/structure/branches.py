@@ -2,8 +2,8 @@
 
 One run of the network gives a graph of operator calls, joined where the memory that one wrote is read by another. A
 branch is one input of a joint (`add`, `cat`) with everything that leads to nothing else. A network without some of its
-branches is still one if every call outside of them has what it needs: a joint one of its inputs, any other call all of
-them; and if every input of the network that led to an output still does.
+branches is still one if every call outside of them has what it needs, all of its inputs, where a joint with none left
+counts as a branch that is gone; and if every input of the network that led to an output still does.
 
 After the segment graph and removal structures of Chen et al., "Automated search-space generation neural architecture
 search" (ASGNAS), arXiv 2305.18030, whose details were not at hand.
@@ -102,6 +102,8 @@ class Flow:
             ]
             alive[number] = any(seen) if step.joint else all(seen)
             if not alive[number]:
+                if step.joint:
+                    continue  # a sum of nothing, which another joint may do without
                 return False
             led = [reach[given] for given, ok in zip(step.inputs, seen, strict=True) if ok]
             reach[number] = set().union(*led)
