@@ -176,10 +176,11 @@ class PressedToZero(Compression):
     def notes(self) -> tuple[str, ...]:
         """Says what could not be cut out, and what had to be put to zero after the training."""
         found = [*self._space.notes()]
-        if self._forced and self.epochs:
+        missing = self._forced or (0 if self._done else self._wanted - int(self._zero.sum()))
+        if missing and self.epochs:
             found.append(
-                f"{self._forced} of {self._wanted} groups had not come to zero by the end and were put there; train "
-                "longer or press harder."
+                f"{missing} of {self._wanted} groups had not come to zero by the end and were put there; train longer "
+                "or press harder."
             )
         return tuple(found)
 

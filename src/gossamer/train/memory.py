@@ -12,6 +12,7 @@ The step is taken by a copy of network and optimiser, so training does not notic
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -137,6 +138,7 @@ def _watched(device: torch.device) -> Iterator[list[int]]:
         torch.cuda.synchronize(device)
         seen[0] = torch.cuda.max_memory_allocated(device) - before
         return
+    gc.collect()  # what is freed in the block was allocated in it
     with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         yield seen
     events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
