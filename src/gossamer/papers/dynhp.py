@@ -2,13 +2,12 @@
 
 Valerio, Nardini, Passarella & Perego, "Dynamic hard pruning of neural networks at the edge of the internet", Journal of
 Network and Computer Applications 200, 2022. Only its abstract was at hand, so the claims are those of the abstract. A
-perceptron on Fashion-MNIST, a convolutional network on CIFAR-10 and a GCN on Cora lose nine of ten, or two of three, of
-their units; memory is that of real training steps, as the allocator sees it.
+perceptron on Fashion-MNIST loses nine of ten of its units, a GCN on Cora three of four; memory is that of real training
+steps, as the allocator sees it.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -27,7 +26,6 @@ from gossamer.train import Adam, Optimizer, Training, step_memory
 
 NETWORKS = {
     "mlp": "a perceptron on Fashion-MNIST",
-    "cnn": "a convolutional network on CIFAR-10",
     "gcn": "a GCN on Cora",
 }
 ERROR = "Up to 3.5 points of error more than the competitors (abstract)."
@@ -145,10 +143,10 @@ class Case(Settings):
     """One network on one data set."""
 
     data: str
-    images: int = bounded(5000, ge=1)  # of training, a fifth of them for validation, and of test
+    images: int = bounded(2500, ge=1)  # of training, a fifth of them for validation, and of test
     batch_size: int = bounded(32, ge=1)
     hidden: tuple[int, ...] = (512, 256)  # widths
-    epochs: int = bounded(20, ge=1)
+    epochs: int = bounded(15, ge=1)
     sparsity: float = bounded(0.9, gt=0.0, lt=1.0)  # of units
     penalty: float = bounded(1e-4, ge=0.0)  # on groups; chosen on the validation split of another seed
     optimizer: Optimizer = field(default_factory=lambda: Adam(learning_rate=1e-3, weight_decay=0.0))
@@ -159,7 +157,6 @@ class Setup(Settings):
     """The experiment's settings."""
 
     mlp: Case = Case(data="fashion-mnist")
-    cnn: Case = Case(data="cifar10", images=2000, hidden=(32, 64, 64), epochs=12, sparsity=2 / 3)
     gcn: Case = Case(
         data="cora",
         hidden=(64,),
@@ -173,8 +170,8 @@ class Setup(Settings):
 def experiment(setup: Setup, run: Run) -> Outcome:
     """One seed of all networks."""
     found: dict[str, Pair | Untestable] = {}
-    for kind, case in (("mlp", setup.mlp), ("cnn", setup.cnn), ("gcn", setup.gcn)):
-        claims = [*_claims(kind, NETWORKS[kind]), *(_batch_claims(kind, NETWORKS[kind]) if kind != "gcn" else ())]
+    for kind, case in (("mlp", setup.mlp), ("gcn", setup.gcn)):
+        claims = [*_claims(kind, NETWORKS[kind]), *(_batch_claims(kind, NETWORKS[kind]) if kind == "mlp" else ())]
         claims += [SMALLER] if kind == "mlp" else []
         try:
             task = (
@@ -243,17 +240,10 @@ def build(kind: str, widths: Any, task: Task) -> nn.Module:
         return for_task("gcn", task, hidden=widths[0])
     assert isinstance(task, ImageClassification)
     sizes = task.dimensions()
-    channels, side = sizes["in_channels"], sizes["image_size"]
-    layers: list[nn.Module] = []
-    if kind == "mlp":
-        layers.append(nn.Flatten())
-        for before, after in pairwise([channels * side**2, *widths]):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(widths[-1], task.classes))
-    for width in widths:
-        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
-        channels, side = width, math.ceil(side / 2)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side**2, task.classes))
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, after in pairwise([sizes["in_channels"] * sizes["image_size"] ** 2, *widths]):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], task.classes))
 
 
 PAPER = register(
@@ -265,19 +255,18 @@ PAPER = register(
         venue="Journal of Network and Computer Applications",
         arxiv="2011.08545",
         departures=(
-            "The method is a reading of the abstract. Networks and data are ours: 4,000 images of Fashion-MNIST for 20 "
-            "epochs, 1,600 of CIFAR-10 for 12, Cora for 100, batches of 32. Where batches can grow, they do in all "
-            "comparisons of accuracy but those that name them; a GCN on one graph takes all of it at every step."
+            "The method is a reading of the abstract. Networks and data are ours: 2,000 images of Fashion-MNIST for 15 "
+            "epochs in batches of 32, Cora for 100 epochs. Batches grow in all comparisons of the perceptron's accuracy but "
+            "those that name them; a GCN on one graph takes all of it at every step, so its memory is saved."
         ),
         claims=(
             SMALLER,
             *(claim for kind, network in NETWORKS.items() for claim in _claims(kind, network)),
-            *(claim for kind, network in NETWORKS.items() if kind != "gcn" for claim in _batch_claims(kind, network)),
+            *_batch_claims("mlp", NETWORKS["mlp"]),
         ),
         scales={
             "smoke": Setup(
-                mlp=Case(data="digits", images=300, hidden=(32, 16), epochs=3),
-                cnn=Case(data="digits", images=300, hidden=(8, 8), epochs=3, sparsity=0.5),
+                mlp=Case(data="digits", images=150, hidden=(16, 8), epochs=2),
                 gcn=Case(data="digits-graph", hidden=(16,), epochs=3, sparsity=0.5, optimizer=Adam(learning_rate=0.01)),
             ),
             "small": Setup(),
