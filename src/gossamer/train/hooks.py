@@ -9,19 +9,19 @@ from torch.optim import Optimizer
 
 
 class Hooks(Protocol):
-    """The places of a training loop in which something else may act on the network."""
+    """The places of a training loop in which something else may act on the network.
+
+    Attributes:
+        batch_size: The most examples a step takes, read before each epoch; None for what the task has.
+        rate_factor: What the learning rates are multiplied by, besides their schedule, read before each epoch.
+    """
+
+    batch_size: int | None
+    rate_factor: float
 
     @property
     def settled(self) -> bool:
         """True once the network has its final size: only then does fit keep best weights or stop early."""
-
-    @property
-    def batch_size(self) -> int | None:
-        """The most examples a step takes, read before each epoch; None for what the task has."""
-
-    @property
-    def rate_factor(self) -> float:
-        """What the learning rates are multiplied by, besides their schedule, read before each epoch."""
 
     def after_loss(self, loss: Tensor) -> None:
         """The task's loss of a batch is there, a scalar without gradient."""
@@ -52,8 +52,8 @@ class NoHooks:
     """Plain training: nothing acts on the network."""
 
     settled = True
-    batch_size = None
-    rate_factor = 1.0
+    batch_size: int | None = None
+    rate_factor: float = 1.0
 
     def after_loss(self, loss: Tensor) -> None:
         """Does nothing."""
