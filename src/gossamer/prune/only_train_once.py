@@ -238,7 +238,7 @@ class PressedToZero(Compression):
     def _next(self, ready: Tensor) -> Tensor:
         """Returns which of the groups that are ready go to zero: no more than are wanted, first those chosen first.
 
-        Of groups that were never chosen, which only a rule for all groups puts to zero, one in each block stays.
+        In a block of several, one stays, also where a rule for all groups would put all of them to zero.
         """
         rank = torch.where(self._chosen >= 0, self._chosen, len(ready)).masked_fill(~ready, 2 * len(ready))
         order = rank.argsort(stable=True)[: int(ready.sum())]
@@ -248,7 +248,7 @@ class PressedToZero(Compression):
         for number in order.tolist():
             if len(taken) == self._wanted - int(self._zero.sum()):
                 break
-            if self._chosen[number] >= 0 or left[block[number]] > 1:
+            if left[block[number]] > 1 or len(self._space.blocks[block[number]]) == 1:
                 taken.append(number)
                 left[block[number]] -= 1
         return torch.tensor(taken, dtype=torch.int64)

@@ -85,7 +85,13 @@ class Run:
         while self.epoch < self.training.epochs and not self.history.stopped_early:
             for batch in self._batches():
                 self._take_step(batch)
-                bar.update(self.history.steps, self._latest_loss(), self.task.metric, self._latest_value())
+                bar.update(
+                    self.history.steps,
+                    self._latest_loss(),
+                    self.task.metric,
+                    self._latest_value(),
+                    epochs=self.epoch + min(self.step / self.steps, 1.0),
+                )
                 self._pause(interrupts)
             self._end_epoch()
             self._pause(interrupts)
