@@ -255,8 +255,8 @@ PAPER = register(
         venue="Journal of Network and Computer Applications",
         arxiv="2011.08545",
         departures=(
-            "The method is a reading of the abstract. Networks and data are ours: 2,000 images of Fashion-MNIST for 15 "
-            "epochs in batches of 32, Cora for 100 epochs. Batches grow in all comparisons of the perceptron's accuracy "
+            "The method is a reading of the abstract. Networks and data are ours: 2,000 images of Fashion-MNIST for "
+            "15 epochs in batches of 32, Cora for 100. Batches grow in all comparisons of the perceptron's accuracy "
             "but those that name them; a GCN on one graph takes all of it at every step, so its memory is saved."
         ),
         claims=(
