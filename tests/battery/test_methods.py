@@ -34,6 +34,8 @@ def refusal(name: str, network: Network) -> str:
         return r"no graph.*take a task on a graph"
     if name in CONVOLUTIONAL and network.name != "cnn":
         return "no layer of this model"
+    if name == "h2spg" and network.name != "transformer":
+        return "no operator of .* can be erased"
     return ""
 
 

@@ -35,6 +35,9 @@ class Scripted(Toy):
 class SettlesLate:
     """Hooks that settle after the epoch with this number."""
 
+    batch_size: int | None = None
+    rate_factor: float = 1.0
+
     def __init__(self, epoch: int) -> None:
         self.last, self.settled = epoch, False
 

@@ -85,6 +85,9 @@ def network(seed: int = 0) -> nn.Sequential:
 class Masking:
     """Removes a weight after every step and settles when `keep` are left; all hooks are used, and counted."""
 
+    batch_size: int | None = None
+    rate_factor: float = 1.0
+
     def __init__(self, model: nn.Sequential, keep: int = 40) -> None:
         self.weight: nn.Parameter = model[0].weight  # type: ignore[assignment]
         self.mask = torch.ones_like(self.weight, dtype=torch.bool)

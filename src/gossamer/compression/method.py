@@ -6,7 +6,8 @@ calls the compression's hooks at five places and `finish()` at the end:
     run = method.start(model, task, epochs=30)
     task = run.task or task
     for epoch in range(run.epochs):
-        for batch in task.batches("train", epoch=epoch):
+        seen = task.with_batch_size(run.batch_size) if run.batch_size else task
+        for batch in seen.batches("train", epoch=epoch):
             optimizer.zero_grad()
             loss = task.loss(run.model, batch)
             run.after_loss(loss.detach())
@@ -63,9 +64,14 @@ class Compression:
         epochs: How many epochs it trains; may differ from what was asked for.
         task: What to train and to evaluate on, where that is not the task given: a method that removes edges of the
             graph puts its own here. After `finish()` it is what the network was made for. None for most.
+        batch_size: The most examples a step takes, where that is not what the task has. A training loop reads it before
+            each epoch.
+        rate_factor: What the learning rates are multiplied by, besides their schedule, before each epoch.
     """
 
     task: Task | None = None
+    batch_size: int | None = None
+    rate_factor: float = 1.0
 
     def __init__(self, model: nn.Module, *, epochs: int) -> None:
         self.model = model

@@ -2,6 +2,7 @@
 
 from gossamer.deploy.accelerate import accelerate as accelerate
 from gossamer.deploy.changes import Change as Change
+from gossamer.deploy.changes import EraseModule as EraseModule
 from gossamer.deploy.changes import FactorizeLayer as FactorizeLayer
 from gossamer.deploy.changes import FoldNorm as FoldNorm
 from gossamer.deploy.changes import ShareWeights as ShareWeights
@@ -33,6 +34,7 @@ __all__ = [
     "Choice",
     "Deployment",
     "Engine",
+    "EraseModule",
     "Explained",
     "Exported",
     "FactorizeLayer",

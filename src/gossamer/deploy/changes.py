@@ -10,12 +10,13 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
 from gossamer.errors import ModelError, nearest
 from gossamer.nn import compact
+from gossamer.nn.erased import Erased
 from gossamer.nn.factorized import Factorized
 from gossamer.nn.packed import MATRICES, Packed
 from gossamer.nn.pooling import MaximaPool2d
@@ -162,6 +163,21 @@ class RemoveUnits(Change):
         return model
 
 
+@dataclass(frozen=True, kw_only=True)
+class EraseModule(Change):
+    """Erases an operator that is a branch, or part of one: what stands in its place adds nothing to the joint."""
+
+    name = "erase-module"
+    layer: str  # dotted name
+    joint: Literal["add", "cat"]  # what the branch ends in
+    returns: int = bounded(0, ge=0)  # tensors that it returned in a tuple; 0 for a tensor
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        old = submodule(model, self.layer)
+        return replace_module(model, old, Erased(old, self.joint, self.returns))
+
+
 class Folded(nn.Identity):
     """Where a batch normalisation stood that is folded into a layer; `layer` is that layer's dotted name."""
 
@@ -217,6 +233,8 @@ def found(model: nn.Module) -> tuple[Change, ...]:
             replaced.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
         elif isinstance(module, Shared):
             replaced.append(ShareWeights(layer=name, form=module.form))
+        elif isinstance(module, Erased):
+            replaced.append(EraseModule(layer=name, joint=module.joint, returns=module.returns))
         elif isinstance(module, Folded):
             folded.append(FoldNorm(layer=module.layer, norm=name))
         elif isinstance(module, MaximaPool2d):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,7 @@ class Distilled(Task):
         self.how = SoftTargets() if how is None else how
         self.name = f"{task.name} with a teacher"
         self.metric, self.higher_is_better = task.metric, task.higher_is_better
+        self.batch_size = task.batch_size
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns (1 - a) · the task's loss + a · `soft_targets`.
@@ -74,6 +75,12 @@ class Distilled(Task):
             wanted = self.teacher(*args, **kwargs)
         a = self.how.weight
         return (1.0 - a) * plain + a * soft_targets(answers, wanted, self.how.temperature)
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """As the task."""
+        other = super().with_batch_size(batch_size)
+        other.task = self.task.with_batch_size(batch_size)
+        return other
 
     def steps(self) -> int:
         """As the task."""

@@ -18,6 +18,7 @@ from gossamer.nn.cyclic import CyclicPool as CyclicPool
 from gossamer.nn.cyclic import TurnedConv2d as TurnedConv2d
 from gossamer.nn.displacement import ToeplitzLike as ToeplitzLike
 from gossamer.nn.dropout import dropout as dropout
+from gossamer.nn.erased import Erased as Erased
 from gossamer.nn.factorized import Factorized as Factorized
 from gossamer.nn.fastfood import Fastfood as Fastfood
 from gossamer.nn.few_bits_int8 import FewBitsInt8Weights as FewBitsInt8Weights
@@ -51,6 +52,7 @@ __all__ = [
     "CompactLinear",
     "CyclicPool",
     "DepthwiseSeparable",
+    "Erased",
     "Factorized",
     "Fastfood",
     "Features",

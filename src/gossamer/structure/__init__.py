@@ -1,6 +1,7 @@
 """Structured pruning of any network: which dimensions hang together, and units that are really removed."""
 
 from gossamer.structure.allocation import AllTogether as AllTogether
+from gossamer.structure.allocation import Exactly as Exactly
 from gossamer.structure.allocation import GroupAllocation as GroupAllocation
 from gossamer.structure.allocation import SameRatio as SameRatio
 from gossamer.structure.groups import Group as Group
@@ -16,12 +17,15 @@ from gossamer.structure.scores import GroupMagnitude as GroupMagnitude
 from gossamer.structure.scores import GroupRandom as GroupRandom
 from gossamer.structure.scores import GroupScore as GroupScore
 from gossamer.structure.scores import GroupTaylor as GroupTaylor
+from gossamer.structure.shrinking import Shrinking as Shrinking
 from gossamer.structure.trace import Trace as Trace
 from gossamer.structure.trace import trace as trace
+from gossamer.structure.units import UnitWeights as UnitWeights
 
 __all__ = [
     "AllTogether",
     "Cut",
+    "Exactly",
     "Group",
     "GroupAllocation",
     "GroupMagnitude",
@@ -34,7 +38,9 @@ __all__ = [
     "PlannedGroup",
     "Removal",
     "SameRatio",
+    "Shrinking",
     "Trace",
+    "UnitWeights",
     "groups",
     "plan",
     "trace",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gossamer.settings import Settings
 from gossamer.structure.groups import Group
+from gossamer.structure.removal import parse_ranges, ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,35 @@ class AllTogether(GroupAllocation):
             group: best(score, width(group.size, max(float((score > threshold).sum()), 0.1 * group.size), multiple_of))
             for group, score in relative.items()
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exactly(GroupAllocation):
+    """These units stay, of these groups; other groups keep all of theirs, and no score or ratio has a say."""
+
+    name = "exactly"
+    units: tuple[tuple[str, str], ...] = ()  # name of a group, and its units that stay, as in "0-3,7"
+
+    @classmethod
+    def masks(cls, keep: Mapping[str, Tensor]) -> Exactly:
+        """Makes one of masks, (units,) bool, by the names of groups.
+
+        >>> Exactly.masks({"0.weight:0": torch.tensor([True, False, True])}).units
+        (('0.weight:0', '0,2'),)
+        """
+        return cls(units=tuple((name, ranges(mask.nonzero().flatten())) for name, mask in keep.items()))
+
+    def keep(self, scores: Mapping[Group, Tensor], ratio: float, multiple_of: int) -> dict[Group, Tensor]:
+        """Returns the units given."""
+        del ratio, multiple_of
+        found = {}
+        known = dict(self.units)
+        for group in scores:
+            found[group] = torch.ones(group.size, dtype=torch.bool)
+            if group.name in known:
+                found[group][:] = False
+                found[group][parse_ranges(known[group.name])] = True
+        return found
 
 
 def width(size: int, wanted: float, multiple_of: int) -> int:

@@ -27,11 +27,13 @@ class Member:
         tensor: Its name; the first one, of a shared weight.
         dim: Which dimension.
         units: (size of the dimension,) int64: the unit that each position belongs to, -1 for none.
+        uses: Whether its weights use the unit, as the columns of the next layer do; those of others make it.
     """
 
     tensor: str
     dim: int
     units: Tensor
+    uses: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,8 @@ def groups(trace: Trace) -> list[Group]:
     for name, axes in _in_order(trace):
         for dim, axis in enumerate(axes):
             for leaf in dict.fromkeys(axis.leaves()):
-                members.setdefault(leaf, []).extend(Member(name, dim, units) for units in axis.units(leaf))
+                uses = (name, dim) in trace.summed
+                members.setdefault(leaf, []).extend(Member(name, dim, units, uses) for units in axis.units(leaf))
     members = {
         leaf: found
         for leaf, found in members.items()

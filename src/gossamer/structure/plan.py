@@ -237,7 +237,8 @@ def plan(
 def remove_(model: nn.Module, change: Removal, optimizer: Optimizer | None = None) -> nn.Module:
     """Makes a network smaller in place, and notes in it what was removed, so that a file can say so."""
     change.apply_(model, optimizer)
-    setattr(model, REMOVALS, (*getattr(model, REMOVALS, ()), change))
+    earlier: tuple[Removal, ...] = getattr(model, REMOVALS, ())
+    setattr(model, REMOVALS, (earlier[0].then(change) if earlier else change,))
     return model
 
 

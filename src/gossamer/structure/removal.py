@@ -84,6 +84,21 @@ class Removal(Settings):
                 ) from error
         return model
 
+    def then(self, later: Removal) -> Removal:
+        """Returns the one removal that does what this one and then a later one do.
+
+        >>> first = Removal(cuts=(Cut(tensor="w", dim=0, size=6, keep="1-4"),))
+        >>> first.then(Removal(cuts=(Cut(tensor="w", dim=0, size=4, keep="0,3"),))).cuts[0].keep
+        '1,4'
+        """
+        cuts = {(cut.tensor, cut.dim): cut for cut in self.cuts}
+        for cut in later.cuts:
+            before = cuts.get((cut.tensor, cut.dim))
+            stay = cut.positions() if before is None else before.positions()[cut.positions()]
+            cuts[cut.tensor, cut.dim] = cut.replace(size=(before or cut).size, keep=ranges(stay))
+        new = {(size.module, size.attribute): size for size in (*self.sizes, *later.sizes)}
+        return Removal(cuts=tuple(cuts.values()), sizes=tuple(new[key] for key in sorted(new)))
+
 
 def _path(attribute: str) -> tuple[str | int, ...]:
     return tuple(int(key) if key.isdigit() else key for key in attribute.split("."))

@@ -54,11 +54,14 @@ class Trace:
         model: The copy of the network that was run.
         tensors: The axes of every parameter and buffer that took part, by name.
         names: All names of each of them; a shared weight has several.
+        summed: Dimensions of parameters and buffers over which a product sums, (name, dimension): the weights there use
+            what lies along the axis, those elsewhere make it.
         outputs: The shapes of the results, in the order of `tree_flatten`.
         unknown: Operators without a rule, and how often they were called.
         measured: What each attribute of a module is the size of.
         worked_out: Sizes that are worked out of others.
         as_numbers: Sizes whose value is used in the computation, as in a scale, and in which module.
+        joined: The parts of every concatenation, in order.
         normalised: The operators that take a mean over dimensions, in order, and the axes of their input.
         attributes: Every integer attribute that was followed, with the object and the module that hold it.
     """
@@ -67,11 +70,13 @@ class Trace:
         self.model = model
         self.tensors: dict[str, Axes] = {}
         self.names: dict[str, list[str]] = {}
+        self.summed: set[tuple[str, int]] = set()
         self.outputs: list[tuple[int, ...]] = []
         self.unknown: Counter[str] = Counter()
         self.measured: dict[Attribute, list[Measured]] = {}
         self.worked_out: list[Measured] = []
         self.as_numbers: list[tuple[Expression, str]] = []
+        self.joined: list[Axes] = []
         self.normalised: list[tuple[str, Axes]] = []
         self.stack = [""]  # dotted names of the modules that are running
         self.by_name = dict(model.named_modules())
@@ -81,6 +86,7 @@ class Trace:
         self._seen: list[weakref.ref[Tensor]] = []
         self._known: dict[int, str] = {}
         self._same: dict[Any, str] = {}
+        self._memory: dict[int, str] = {}  # where the tensors lie, to know views of them
         for name, tensor in [
             *model.named_parameters(remove_duplicate=False),
             *model.named_buffers(remove_duplicate=False),
@@ -89,6 +95,7 @@ class Trace:
             self.names.setdefault(first, []).append(name)
             if (memory := identity(tensor)) is not None:
                 self._same.setdefault(memory, first)
+                self._memory.setdefault(tensor.untyped_storage().data_ptr(), first)
 
     def axes(self, tensor: Tensor) -> Axes:
         """Returns the axes of a tensor; those of one never seen are new, and frozen unless it is the network's."""
@@ -124,6 +131,20 @@ class Trace:
         if not hasattr(tensor, "_axes"):
             self._seen.append(weakref.ref(tensor))
         return tensor
+
+    def sum_over(self, factor: Tensor, axis: Axis) -> None:
+        """Notes that a product sums over an axis of a factor, if that is a parameter, a buffer or a view of one."""
+        axes = self.axes(factor)
+        name = None if factor.layout != torch.strided else self._memory.get(factor.untyped_storage().data_ptr())
+        if name not in self.tensors or not any(own is axis for own in axes):
+            return
+        own = self.tensors[name]
+        dims = [dim for dim, one in enumerate(own) if one is axis]
+        if not dims:  # a view of other sizes: the one dimension that its axis is of
+            leaves = set(axis.leaves())
+            dims = [dim for dim, one in enumerate(own) if one.size > 1 and leaves & set(one.leaves())]
+        if len(dims) == 1:
+            self.summed.add((name, dims[0]))
 
     def tie(self, *axes: Axis) -> Axis:
         """Ties axes of the same size position by position, and returns the first; freezes what does not fit."""

@@ -54,6 +54,7 @@ class GraphClassification(Task):
     """
 
     metric = "accuracy"
+    batch_size: int
 
     def __init__(
         self,

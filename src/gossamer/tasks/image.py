@@ -44,6 +44,7 @@ class ImageClassification(Task):
     """
 
     metric = "accuracy"
+    batch_size: int
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from gossamer.errors import DataError, ModelError
 from gossamer.tasks import checks, metrics
@@ -82,6 +82,7 @@ class LoaderTask(Task):
             "val": _loader(val, batch_size, shuffle=False),
             "test": _loader(test, batch_size, shuffle=False),
         }
+        self.batch_size = _batch_size(self._loaders["train"])
         self._steps = self._count()
         inputs, labels = self._unpack(self._first("test"))
         self._example = inputs if example is None else example
@@ -91,6 +92,15 @@ class LoaderTask(Task):
     def steps(self) -> int:
         """Returns the length of the training loader."""
         return self._steps
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """Returns this task with another training loader, of the same data set, order and workers."""
+        other = super().with_batch_size(batch_size)
+        rows = self._per_step * self._steps
+        other._loaders = self._loaders | {"train": _rebatched(self._loaders["train"], batch_size)}
+        other._steps = other._count()
+        other._per_step = rows / other._steps
+        return other
 
     def batches(self, split: Split, *, seed: int = 0, epoch: int = 0) -> Iterator[Any]:
         """Yields what the loader of the split yields, on the task's device."""
@@ -187,6 +197,28 @@ def _loader(source: Any, batch_size: int, *, shuffle: bool) -> Any:
     if iter(source) is source:
         raise DataError("a loader can be read only once; give a DataLoader, a data set or a list, not an iterator")
     return source
+
+
+def _batch_size(loader: Any) -> int | None:
+    """Returns the batch size of a loader that can be made again with another one; None of any other."""
+    if type(loader) is not DataLoader or loader.batch_size is None:
+        return None
+    return loader.batch_size if type(loader.batch_sampler) is BatchSampler else None
+
+
+def _rebatched(loader: DataLoader[Any], batch_size: int) -> DataLoader[Any]:
+    return DataLoader(
+        loader.dataset,
+        batch_size=batch_size,
+        sampler=loader.sampler,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        drop_last=loader.drop_last,
+        worker_init_fn=loader.worker_init_fn,
+        generator=loader.generator,
+        persistent_workers=loader.persistent_workers,
+    )
 
 
 def _inputs_and_labels(batch: Any) -> Unpacked:

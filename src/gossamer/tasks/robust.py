@@ -64,6 +64,7 @@ class Robust(Task):
     def __init__(self, images: ImageClassification, robustness: Robustness = _DEFAULT) -> None:
         self.name = f"robust-{images.name}"
         self.images = images
+        self.batch_size = images.batch_size
         self.robustness = robustness
 
     def steps(self) -> int:
@@ -140,6 +141,12 @@ class Robust(Task):
                 (gradient,) = torch.autograd.grad(loss(moved), moved)
             moved = moved + step * gradient.sign()
         return moved.detach().clamp(min=x - radius, max=x + radius).clamp(min=low, max=high)
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """Returns this task on the images with that batch size."""
+        other = super().with_batch_size(batch_size)
+        other.images = self.images.with_batch_size(batch_size)
+        return other
 
     def example(self) -> tuple[Any, ...]:
         """Returns that of the images."""

@@ -36,6 +36,8 @@ class SampledNodeClassification(Task):
         SettingError: `batch_size` is below 1, or the fan-outs make no sense.
     """
 
+    batch_size: int
+
     def __init__(
         self, full: NodeClassification, fanouts: Sequence[int], *, batch_size: int = 512, pick: Pick | None = None
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
@@ -22,6 +23,7 @@ class Task(ABC):
     metric: str
     higher_is_better: bool = True
     whole: Task | None = None  # of a task with other edges (`on_graphs`): the one it was made from
+    batch_size: int | None = None  # the most examples a training step takes; None where each takes all there are
 
     @abstractmethod
     def steps(self) -> int:
@@ -53,6 +55,20 @@ class Task(ABC):
     @abstractmethod
     def examples_per_step(self) -> float:
         """Returns how many `example()`-sized inputs one training step processes on average."""
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """Returns this task with training steps of at most so many examples; all else is the same.
+
+        Raises:
+            DataError: The size of its steps cannot be chosen, or it is below 1.
+        """
+        if self.batch_size is None:
+            raise DataError(f"{self.name}: the size of its training steps cannot be changed; take a task with batches")
+        if batch_size < 1:
+            raise DataError(f"{self.name}: batch_size is {batch_size}; expected at least 1")
+        other = copy.copy(self)
+        other.batch_size = batch_size
+        return other
 
     def dimensions(self) -> dict[str, int]:
         """Returns the sizes that a network for this task needs, as keywords of the zoo's constructors.

@@ -6,6 +6,8 @@ from gossamer.train.fit import fit as fit
 from gossamer.train.history import History as History
 from gossamer.train.hooks import Hooks as Hooks
 from gossamer.train.interrupt import Interrupted as Interrupted
+from gossamer.train.memory import StepMemory as StepMemory
+from gossamer.train.memory import step_memory as step_memory
 from gossamer.train.optimizers import SGD as SGD
 from gossamer.train.optimizers import Adam as Adam
 from gossamer.train.optimizers import AdamW as AdamW
@@ -39,9 +41,11 @@ __all__ = [
     "Restarts",
     "Schedule",
     "Step",
+    "StepMemory",
     "Training",
     "Warmup",
     "fit",
     "load_state",
     "save_state",
+    "step_memory",
 ]

@@ -12,7 +12,7 @@ from gossamer.tasks.task import Task
 from gossamer.train.hooks import Hooks
 from gossamer.train.training import Training
 
-_FORMAT = 1  # of what a checkpoint holds
+_FORMAT = 2  # of what a checkpoint holds
 
 
 def fingerprint(model: nn.Module, task: Task, training: Training, hooks: Hooks, seed: int) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from torch.optim import Optimizer
 
 
 class Hooks(Protocol):
-    """The places of a training loop in which something else may act on the network."""
+    """The places of a training loop in which something else may act on the network.
+
+    Attributes:
+        batch_size: The most examples a step takes, read before each epoch; None for what the task has.
+        rate_factor: What the learning rates are multiplied by, besides their schedule, read before each epoch.
+    """
+
+    batch_size: int | None
+    rate_factor: float
 
     @property
     def settled(self) -> bool:
@@ -44,6 +52,8 @@ class NoHooks:
     """Plain training: nothing acts on the network."""
 
     settled = True
+    batch_size: int | None = None
+    rate_factor: float = 1.0
 
     def after_loss(self, loss: Tensor) -> None:
         """Does nothing."""

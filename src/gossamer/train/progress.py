@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import Self
@@ -42,7 +43,9 @@ class Bar:
         if self._progress is not None:
             self._progress.stop()
 
-    def update(self, done: int, loss: float | None, metric: str, value: float | None) -> None:
+    def update(
+        self, done: int, loss: float | None, metric: str, value: float | None, *, epochs: float | None = None
+    ) -> None:
         """Says that `done` steps of the whole run are over; draws if it is time to.
 
         Args:
@@ -50,6 +53,7 @@ class Bar:
             loss: The last known training loss.
             metric: The name of the headline metric.
             value: Its last value on the validation split.
+            epochs: How many epochs these steps are, where not all have as many.
         """
         if self._begun_at is None:
             self._begun_at = done - 1
@@ -69,14 +73,15 @@ class Bar:
             self._line = self._progress.add_task("", total=self._epochs * self._steps, text="")
             self._progress.start()
         rate = (done - self._begun_at) / (now - self._begun)
-        left = max(round((self._epochs * self._steps - done) / rate), 0)
+        over = done / self._steps if epochs is None else epochs
+        left = max(round((self._epochs - over) * done / max(over, 1e-9) / rate), 0)
         parts = [f"{rate:.3g} steps/s", f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"]
         parts += [] if loss is None else [f"loss {loss:.4g}"]
         parts += [] if value is None else [f"{metric} {value:.4g}"]
         self._progress.update(
             self._line,
-            completed=done,
-            description=f"epoch {(done - 1) // self._steps + 1}/{self._epochs}",
+            completed=over * self._steps,
+            description=f"epoch {min(math.ceil(over), self._epochs)}/{self._epochs}",
             text="  ".join(parts),
         )
         self._progress.refresh()

@@ -56,7 +56,9 @@ class Run:
         self.checkpoint = checkpoint
 
         self.fingerprint = fingerprint(model, task, training, hooks, seed)
-        self.steps = task.steps()
+        self.steps = task.steps()  # of this epoch
+        self.batch_size: int | None = None  # of this epoch, where the hooks ask for another than the task's
+        self.rate_factor = 1.0  # of this epoch, as the hooks ask
         self.module = self.model  # as the engine wraps it
         self.optimizer = training.optimizer.build(model.parameters())
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -83,7 +85,13 @@ class Run:
         while self.epoch < self.training.epochs and not self.history.stopped_early:
             for batch in self._batches():
                 self._take_step(batch)
-                bar.update(self.history.steps, self._latest_loss(), self.task.metric, self._latest_value())
+                bar.update(
+                    self.history.steps,
+                    self._latest_loss(),
+                    self.task.metric,
+                    self._latest_value(),
+                    epochs=self.epoch + min(self.step / self.steps, 1.0),
+                )
                 self._pause(interrupts)
             self._end_epoch()
             self._pause(interrupts)
@@ -96,8 +104,14 @@ class Run:
 
     def _batches(self) -> Iterator[Any]:
         """Yields what is left of this epoch's batches."""
+        if self.step == 0:  # an epoch that is taken up again goes on as it began
+            self.batch_size, self.rate_factor = self.hooks.batch_size, self.hooks.rate_factor
+        self.seen = self.task
         if self.training.drop_edges:
             self.seen = thinned(self.task, self.training.drop_edges, seed=self.seed, epoch=self.epoch)
+        if self.batch_size is not None:
+            self.seen = self.seen.with_batch_size(self.batch_size)
+        self.steps = self.seen.steps()
         batches = share(self.seen.batches("train", seed=self.seed, epoch=self.epoch), self.engine)
         if self.generators is not None:
             skipped = sum(1 for _ in itertools.islice(batches, self.step))
@@ -112,7 +126,7 @@ class Run:
 
     def _take_step(self, batch: Any) -> None:
         moment = self.epoch + min(self.step / self.steps, 1.0)
-        factor = self.training.schedule.factor(moment, self.training.epochs)
+        factor = self.rate_factor * self.training.schedule.factor(moment, self.training.epochs)
         if factor != self.factor:
             self.factor = factor
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
@@ -205,6 +219,7 @@ class Run:
             "epoch": self.epoch,
             "step": self.step,
             "losses": self.losses,
+            "pace": [self.batch_size, self.rate_factor],
             "history": asdict(self.history),
             "hooks": self.hooks.state_dict(),
             "model": dict(self.model.state_dict()),
@@ -229,6 +244,7 @@ class Run:
             raise FileError(f"{path}: holds a state, but not of a training run; name another file")
         require_same(path, state["fingerprint"], self.fingerprint)
         self.epoch, self.step, self.losses = state["epoch"], state["step"], state["losses"]
+        self.batch_size, self.rate_factor = state["pace"]
         self.hooks.load_state_dict(state["hooks"])
         self.optimizer = self.training.optimizer.build(self.model.parameters())  # hooks may have put others in place
         self.model.load_state_dict(state["model"])

@@ -170,6 +170,7 @@ def cat(call: Call) -> Axes:
         return tuple(Axis(size) for size in call.out.shape)
     all_axes = [call.axes(tensor) for tensor in tensors]
     dim = call["dim"] % call.out.dim()
+    call.trace.joined.append(tuple(axes[dim] for axes in all_axes))
     return tuple(
         concat(*column) if place == dim else call.tie(*column)
         for place, column in enumerate(zip(*all_axes, strict=True))

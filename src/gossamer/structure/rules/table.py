@@ -84,6 +84,9 @@ class Call:
 
     def contract(self, one: Axis, other: Axis) -> None:
         """Ties two axes that are multiplied and summed over."""
+        for tensor in self.tensors():
+            for axis in (one, other):
+                self.trace.sum_over(tensor, axis)
         self.tie(one, other).consume()
         other.consume()
 

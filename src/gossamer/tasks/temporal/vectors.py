@@ -92,6 +92,8 @@ class OnVectors(Task):
         outputs: Columns of the model's output.
     """
 
+    batch_size: int
+
     def __init__(self, name: str, vectors: Tensor, stages: dict[str, float], *, batch_size: int, outputs: int) -> None:
         checks.check_setting("batch_size", batch_size, ge=1)
         self.name, self.batch_size = name, batch_size
