@@ -152,8 +152,7 @@ class ChannelTraining(Compression):
             seed=self._seed,
         )
         self._share = self._plan.cost.macs / max(self._plan.cost_before.macs, 1)
-        if method.score.needs_gradient:
-            self._extra = 3.0 * min(method.batches, self._task.steps())
+        self._extra = method.score.passes * min(method.batches, self._task.steps())
         self._plan.apply_(self.model, optimizer)
 
     def _losses(self, model: nn.Module) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ from gossamer.structure.allocation import SameRatio as SameRatio
 from gossamer.structure.groups import Group as Group
 from gossamer.structure.groups import Member as Member
 from gossamer.structure.groups import groups as groups
+from gossamer.structure.observer import Observer as Observer
 from gossamer.structure.plan import Plan as Plan
 from gossamer.structure.plan import PlannedGroup as PlannedGroup
 from gossamer.structure.plan import plan as plan
@@ -30,6 +31,7 @@ __all__ = [
     "GroupTaylor",
     "Member",
     "NewSize",
+    "Observer",
     "Plan",
     "PlannedGroup",
     "Removal",

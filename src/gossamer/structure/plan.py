@@ -15,17 +15,16 @@ import copy
 import dataclasses
 import fnmatch
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.cost import distinct
-from gossamer.counting import count_macs, evaluating
+from gossamer.counting import count_macs
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import write_atomic
 from gossamer.structure import picture
@@ -33,12 +32,12 @@ from gossamer.structure.allocation import GroupAllocation, SameRatio
 from gossamer.structure.axes import Axis
 from gossamer.structure.follow import Conflict, removal
 from gossamer.structure.groups import Group, groups
+from gossamer.structure.observer import Keep, Losses, Observer
 from gossamer.structure.removal import Removal, parse_ranges, ranges
 from gossamer.structure.scores import GroupMagnitude, GroupScore
 from gossamer.structure.trace import Trace, trace
 from gossamer.structure.twin import TOLERANCE, difference, outputs, twin_outputs
 
-Losses = Callable[[nn.Module], Iterable[Tensor]]
 FORMAT = 1
 REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
 
@@ -187,7 +186,8 @@ def plan(
         allocation: How many units each group loses; by default `SameRatio()`.
         multiple_of: Kept widths are rounded up to multiples of it, where a group is as large.
         keep: Patterns of names of parameters or modules whose units all stay, such as `"encoder.*"`.
-        losses: For a score that needs gradients: yields the loss of each batch for the model that it is given.
+        losses: For a score that looks at data: yields the loss of each batch for the model that it is given. A score of
+            what units hold looks at the example where there are none.
         seed: Of everything random in the score.
 
     Raises:
@@ -210,7 +210,7 @@ def plan(
     allocation = SameRatio() if allocation is None else allocation
     args, kwargs = arguments(example)
     planner = _Planner(model, args, kwargs, keep)
-    planner.score(score, losses, seed)
+    planner.score(score, losses, seed, lambda scores: allocation.keep(scores, ratio, multiple_of))
     masks, change, found = planner.choose(allocation, ratio, multiple_of)
     small = remove_(copy.deepcopy(model), change)
     return Plan(
@@ -270,23 +270,19 @@ class _Planner:
             for group in matched:
                 group.axis.freeze(f"it is kept on request ({pattern})")
 
-    def score(self, score: GroupScore, losses: Losses | None, seed: int) -> None:
+    def score(self, score: GroupScore, losses: Losses | None, seed: int, keep: Keep) -> None:
         """Scores the units of every group that may lose any."""
         found = groups(self.trace)
         if all(group.refused for group in found):
             raise ModelError(f"nothing can be removed from {type(self.model).__name__}: {_reasons(found)}")
-        gradients: list[Mapping[str, Tensor]] = []
-        if score.needs_gradient:
-            if losses is None:
-                raise SettingError(
-                    f"score {score.name!r} needs gradients; pass losses=, which yields the loss of batches"
-                )
-            gradients = _gradients(self.model, losses)
-        generator = torch.Generator().manual_seed(seed)
-        parameters = dict(self.model.named_parameters())
-        for group in found:
-            if not group.axis.frozen:
-                self.scores[group.axis] = score.score(group, parameters, gradients, generator)
+        observer = Observer(self.trace, self.model, self.args, self.kwargs, losses=losses, keep=keep, seed=seed)
+        free = [group for group in found if not group.axis.frozen]
+        scores = score.scores(free, observer)
+        for group in free:
+            if group in scores:
+                self.scores[group.axis] = scores[group]
+            else:
+                group.axis.freeze(f"score {score.name!r} sees nothing of what its units hold")
 
     def choose(
         self, allocation: GroupAllocation, ratio: float, multiple_of: int
@@ -342,16 +338,6 @@ class _Planner:
             if worst > TOLERANCE:
                 bad += self._failing(half, why)
         return bad or [(group, f"{error}, together with {items[0][0].name}") for group, _ in items[len(items) // 2 :]]
-
-
-def _gradients(model: nn.Module, losses: Losses) -> list[Mapping[str, Tensor]]:
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    found: list[Mapping[str, Tensor]] = []
-    with evaluating(model), torch.enable_grad():
-        for loss in losses(model):
-            gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-            found.append({name: g for name, g in zip(named, gradients, strict=True) if g is not None})
-    return found
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -33,9 +33,14 @@ from gossamer.structure import sizes
 from gossamer.structure.axes import Axis, Mismatch, unify
 from gossamer.structure.calls import Calls
 from gossamer.structure.rules import apply
+from gossamer.structure.rules.table import plain_name
 from gossamer.structure.sizes import Attribute, Expression, Size
 
 Axes = tuple[Axis, ...]
+PRODUCTS = frozenset(
+    ("mm", "addmm", "_addmm_activation", "bmm", "baddbmm", "addbmm", "mv", "addmv", "linear", "_grouped_mm")
+    + ("_sparse_mm", "_sparse_addmm", "convolution", "_convolution", "mkldnn_convolution")
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,23 @@ class Measured:
     expression: Expression
     axis: Axis
     module: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of matrices, or a convolution, that the run took.
+
+    Attributes:
+        name: The operator.
+        inputs: The axes of the tensors among its arguments, in order.
+        fed: Which of these depend on the input of the network.
+        output: The axes of its result.
+    """
+
+    name: str
+    inputs: tuple[Axes, ...]
+    fed: tuple[bool, ...]
+    output: Axes
 
 
 class Trace:
@@ -60,6 +82,7 @@ class Trace:
         worked_out: Sizes that are worked out of others.
         as_numbers: Sizes whose value is used in the computation, as in a scale, and in which module.
         normalised: The operators that take a mean over dimensions, in order, and the axes of their input.
+        products: The products that it took, in order.
         attributes: Every integer attribute that was followed, with the object and the module that hold it.
     """
 
@@ -73,6 +96,7 @@ class Trace:
         self.worked_out: list[Measured] = []
         self.as_numbers: list[tuple[Expression, str]] = []
         self.normalised: list[tuple[str, Axes]] = []
+        self.products: list[Product] = []
         self.stack = [""]  # dotted names of the modules that are running
         self.by_name = dict(model.named_modules())
         self.modules = {id(module): name for name, module in self.by_name.items()}
@@ -118,6 +142,10 @@ class Trace:
                 self.tie(one, other)
         else:
             self._marked(tensor)._axes = tuple(axes)
+
+    def mark_fed(self, tensor: Tensor) -> None:
+        """Notes that a tensor depends on the network's input."""
+        self._marked(tensor)._fed = True
 
     def _marked(self, tensor: Tensor) -> Any:
         """Returns a tensor that is given attributes for the time of the trace."""
@@ -207,6 +235,7 @@ class Trace:
             axes = tuple(Axis(size) for size in tensor.shape)
             self.freeze(axes, "it belongs to an input of the network")
             self._marked(tensor)._axes = axes
+            self._marked(tensor)._fed = True
         with evaluating(self.model), torch.no_grad(), plain_paths(self.model), self._stacked(), self._marks():
             with Operators(self), Calls(self, sized=sized):
                 result = self.model(*args, **kwargs)
@@ -224,7 +253,7 @@ class Trace:
         finally:
             for seen in self._seen:
                 tensor: Any = seen()
-                for name in ("_axes", "_constant", "_sizes"):
+                for name in ("_axes", "_constant", "_fed", "_sizes"):
                     if tensor is not None and hasattr(tensor, name):
                         delattr(tensor, name)
             self._seen.clear()
@@ -261,9 +290,23 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         del types
-        result = func(*args, **(kwargs or {}))
-        apply(self._trace, func, args, kwargs or {}, result)
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        apply(self._trace, func, args, kwargs, result)
+        self._follow(func, args, kwargs, result)
         return result
+
+    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Notes which results depend on the network's input, and what is multiplied."""
+        given: list[Any] = [item for item in tree_iter((args, kwargs)) if isinstance(item, Tensor)]
+        fed = tuple(hasattr(tensor, "_fed") for tensor in given)
+        if any(fed):
+            for item in result if isinstance(result, list | tuple) else (result,):
+                if isinstance(item, Tensor):
+                    self._trace.mark_fed(item)
+        if (name := plain_name(func)) in PRODUCTS:
+            axes = tuple(self._trace.axes(tensor) for tensor in given)
+            self._trace.products.append(Product(name, axes, fed, self._trace.axes(result)))
 
 
 def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Trace:
