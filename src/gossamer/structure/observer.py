@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from gossamer.curvature import Vector, central_difference
 from gossamer.errors import SettingError
 from gossamer.structure.groups import Group, Member
 from gossamer.structure.trace import Trace, plain_paths
-from gossamer.structure.watch import Handler, Products, Visit, held_units
+from gossamer.structure.watch import Done, Handler, Products, Visit, held_units
 from gossamer.train.randomness import seeded
 
 Losses = Callable[[nn.Module], Iterable[Tensor]]
@@ -104,8 +104,8 @@ class Observer:
     def run(self, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], handler: Handler) -> None:
         """Runs a network of the same structure on some inputs, and shows its products to a handler."""
         args, kwargs = copy.deepcopy((tuple(args), dict(kwargs)))
-        still = seeded(0, torch.device("cpu"))
-        with evaluating(model), torch.no_grad(), plain_paths(model), still, self._within(model, handler):
+        still, watched = seeded(0, torch.device("cpu")), self._within(model, handler)
+        with evaluating(model), torch.no_grad(), plain_paths(model), still, suppress(Done), watched:
             model(*args, **kwargs)
 
     @contextmanager

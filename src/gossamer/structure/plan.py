@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -63,6 +64,12 @@ class PlannedGroup:
         """How many units stay."""
         return len(parse_ranges(self.keep))
 
+    def keep_mask(self) -> Tensor:
+        """Returns which units stay, (units,) bool."""
+        mask = torch.zeros(self.units, dtype=torch.bool)
+        mask[parse_ranges(self.keep)] = True
+        return mask
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
@@ -84,6 +91,8 @@ class Plan:
         unused: Parameters that took no part in the run, such as those of a branch for training; they stay as they are.
         removal: The change itself.
         cost_before, cost: What the network takes, and what the smaller one would.
+        units: How many units might have gone, in groups that lose some or none.
+        rounding: What widths are rounded to, and why; "" where they are not.
         difference: Between the smaller network and the masked one, as a fraction of the largest output; None where it
             was not checked.
     """
@@ -95,6 +104,8 @@ class Plan:
     removal: Removal
     cost_before: Counted
     cost: Counted
+    units: int
+    rounding: str
     difference: float | None
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -120,6 +131,8 @@ class Plan:
             "removal": self.removal.to_json(),
             "cost_before": dataclasses.asdict(self.cost_before),
             "cost": dataclasses.asdict(self.cost),
+            "units": self.units,
+            "rounding": self.rounding,
             "difference": self.difference,
         }
 
@@ -139,6 +152,8 @@ class Plan:
             removal=Removal.from_json(value["removal"]),
             cost_before=Counted(**value["cost_before"]),
             cost=Counted(**value["cost"]),
+            units=value["units"],
+            rounding=value["rounding"],
             difference=value["difference"],
         )
 
@@ -230,6 +245,8 @@ def plan(
         removal=change,
         cost_before=_counted(model, args, kwargs),
         cost=_counted(small, args, kwargs),
+        units=sum(group.size for group in masks),
+        rounding=f"rounded up to multiples of {multiple_of}" if multiple_of > 1 else "",
         difference=found,
     )
 

@@ -37,10 +37,8 @@ from gossamer.structure.rules.table import plain_name
 from gossamer.structure.sizes import Attribute, Expression, Size
 
 Axes = tuple[Axis, ...]
-PRODUCTS = frozenset(
-    ("mm", "addmm", "_addmm_activation", "bmm", "baddbmm", "addbmm", "mv", "addmv", "linear", "_grouped_mm")
-    + ("_sparse_mm", "_sparse_addmm", "convolution", "_convolution", "mkldnn_convolution")
-)
+PRODUCTS = frozenset({"mm", "addmm", "_addmm_activation", "bmm", "baddbmm", "addbmm", "mv", "addmv", "linear"})
+PRODUCTS |= {"_grouped_mm", "_sparse_mm", "_sparse_addmm", "convolution", "_convolution", "mkldnn_convolution"}
 
 
 @dataclass(frozen=True)

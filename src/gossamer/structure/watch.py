@@ -22,6 +22,10 @@ from gossamer.structure.trace import PRODUCTS, Product, Trace
 Visit = Callable[[Group, Tensor], None]
 
 
+class Done(Exception):  # noqa: N818  caught by `Observer.run`
+    """Raised by a handler that has seen all it wants."""
+
+
 class Handler:
     """What is told of the operators that run; by default nothing is done.
 
