@@ -21,7 +21,7 @@ they are made; those before are already without the units that the plan takes fr
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -130,33 +130,34 @@ class CausalInformation(GroupScore):
         result: dict[Group, Tensor] = {}
         for group in sorted(made, key=lambda group: made[group][0]):
             layers = {id(observer.trace.products[n]) for n in made[group]}
-            watch = _Causes(group, layers, observer.generator, local=self.do == "local")
+            seen: list[dict[int, list[Tensor]]] = []
             for args, kwargs in inputs:
+                watch = _Causes(group, layers, observer.generator, local=self.do == "local")
                 observer.run(model, args, kwargs, watch)
-            result[group] = sum(
-                (self.estimator.information(*parts) for parts in watch.seen(self.samples)),
-                torch.zeros(group.size, dtype=torch.float64),
-            )
+                seen.append(watch.finish())
+            total = torch.zeros(group.size, dtype=torch.float64)
+            for layer in seen[0]:
+                parts = [torch.cat([run[layer][place] for run in seen]) for place in range(3)]
+                some = torch.randperm(len(parts[0]), generator=observer.generator)[: self.samples]
+                total += self.estimator.information(*(part[some].double() for part in parts))
+            result[group] = total
             _silence(model, group, observer.keep({group: result[group]})[group])
         return result
 
 
 class _Causes(Handler):
-    """Keeps the inputs, the sums and the outputs of the layers that make a group."""
+    """Keeps the inputs, the sums and the outputs of the layers that make a group, in one run."""
 
     def __init__(self, group: Group, layers: set[int], generator: torch.Generator, *, local: bool) -> None:
         self._group, self._layers, self._generator, self._local = group, layers, generator, local
-        self._found: dict[int, list[list[Tensor]]] = {}
-        self._open: dict[int, tuple[Tensor, int, int, Tensor]] = {}  # by id: a result on its way, layer, dim, units
+        self._found: dict[int, list[Tensor]] = {}
+        self._open: dict[int, tuple[Tensor, dict[int, tuple[int, Tensor]]]] = {}
+        # by id, what is on its way: a result, and of each layer that is in it the dimension of the units, and the units
 
-    def seen(self, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yields inputs, sums and outputs of each layer, as an estimator takes them."""
+    def finish(self) -> dict[int, list[Tensor]]:
+        """Returns, by layer, inputs (samples, inputs), sums and outputs (samples, units)."""
         self._close(list(self._open.values()))
-        for runs in self._found.values():
-            parts = [torch.cat([run[place] for run in runs]) for place in range(3)]
-            some = torch.randperm(len(parts[0]), generator=self._generator)[:samples]
-            inputs, sums, outputs = (part[some].double() for part in parts)
-            yield inputs, sums, outputs
+        return self._found
 
     def product(self, product: Product, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Looks at a layer that makes the group; what a layer takes in is complete."""
@@ -180,27 +181,35 @@ class _Causes(Handler):
             rows = x.movedim(along, -1).reshape(-1, x.shape[along])
             sums = of_units(result, dim, units, self._group.size, apart=False)[0].T
             rows = rows.repeat(len(sums) // len(rows), 1)  # a unit of several positions has a sample a position
-            self._found.setdefault(id(product), []).append([rows, sums])
-            self._open[id(result)] = (result, id(product), dim, units)
+            self._found[id(product)] = [rows, sums, sums]
+            self._open[id(result)] = (result, {id(product): (dim, units)})
         return result
 
     def other(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Follows what the layer made through operators that keep its shape."""
+        """Follows what layers made through operators that keep its shape."""
         result = func(*args, **kwargs)
         first = result[0] if isinstance(result, tuple) else result
-        if self._open and isinstance(first, Tensor):
+        if self._open and isinstance(first, Tensor) and first.is_floating_point():
+            layers: dict[int, tuple[int, Tensor]] = {}
             for tensor in tensors_of(args, kwargs):
-                known = self._open.get(id(tensor))
-                if known is not None and first.shape == tensor.shape and first.is_floating_point():
-                    self._open[id(first)] = (first, *known[1:])
+                if id(tensor) in self._open and first.shape == tensor.shape:
+                    layers |= self._open[id(tensor)][1]
+            if layers:
+                self._open[id(first)] = (first, layers)
         return result
 
-    def _close(self, finished: list[tuple[Tensor, int, int, Tensor]]) -> None:
-        """Takes what has become of a layer's sums as its outputs; the latest, where there are several."""
-        for tensor, layer, dim, units in finished:
-            self._found[layer][-1][2:] = [of_units(tensor, dim, units, self._group.size, apart=False)[0].T]
-        layers = {layer for _, layer, _, _ in finished}
-        self._open = {key: known for key, known in self._open.items() if known[1] not in layers}
+    def _close(self, finished: list[tuple[Tensor, dict[int, tuple[int, Tensor]]]]) -> None:
+        """Takes what has become of layers' sums as their outputs; the latest, where there are several."""
+        done: set[int] = set()
+        for tensor, layers in finished:
+            for layer, (dim, units) in layers.items():
+                self._found[layer][2] = of_units(tensor, dim, units, self._group.size, apart=False)[0].T
+                done.add(layer)
+        left = {
+            key: (tensor, {n: at for n, at in layers.items() if n not in done})
+            for key, (tensor, layers) in self._open.items()
+        }
+        self._open = {key: known for key, known in left.items() if known[1]}
 
 
 def _makes(product: Product, leaf: Axis) -> bool:

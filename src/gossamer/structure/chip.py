@@ -69,7 +69,7 @@ def independence(maps: Tensor) -> Tensor:
     rows, places = maps.shape[1:]
     points = int(2 * _RANGE / _STEP) + 1
     at_once = max(1, _ELEMENTS // max(rows * max(rows, places, points), 1))
-    return torch.cat([_independence(part.double().cpu()) for part in maps.detach().split(at_once)])
+    return torch.cat([_independence(part.double().cpu()) for part in torch.split(maps.detach(), at_once)])
 
 
 def _independence(a: Tensor) -> Tensor:
@@ -86,5 +86,5 @@ def _independence(a: Tensor) -> Tensor:
     values = (values.clamp_min(0.0).sqrt() / largest).square()
     u = torch.arange(-_RANGE, _RANGE, _STEP, dtype=torch.float64).exp()
     gone = values[:, :, None] / (values[:, :, None] + u.square())  # 1 − u² / (λ + u²)
-    drop = -torch.log1p(-(shares @ gone).clamp(max=1.0 - 1e-16)) @ u
-    return drop * (_STEP / math.pi) * largest
+    drop: Tensor = -torch.log1p(-(shares @ gone).clamp(max=1.0 - 1e-16)) @ u
+    return drop.mul(_STEP / math.pi).mul(largest)
