@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,11 +44,8 @@ def fastest(
         raise SettingError("no plans to time; expected at least one multiple of widths")
     networks = {of: accelerate(plan.apply(model), example, threads=threads).model for of, plan in plans.items()}
     with torch.no_grad(), using_threads(threads):
-        times = interleaved(
-            {str(of): lambda network=network: network(*example) for of, network in networks.items()},
-            repeats=200,
-            seconds=seconds,
-        )
+        calls = {str(of): partial(network, *example) for of, network in networks.items()}
+        times = interleaved(calls, repeats=200, seconds=seconds)
     quick = {of: times[str(of)].quick_ms for of in plans}
     best = min(quick, key=lambda of: (quick[of], of))
     tried = ", ".join(f"{of}: {time:.3g} ms" for of, time in quick.items())

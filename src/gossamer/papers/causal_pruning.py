@@ -234,7 +234,8 @@ PAPER = register(
         departures=(
             "The estimators, the sequential removal and the networks are ours, as only the abstract is known to us: "
             "sums of mutual information over input channels, by histograms and by correlations, from 256 disturbed "
-            "images or as many nodes, 4096 places a layer. 960 images of Fashion-MNIST, two epochs of fine-tuning; Cora is added."
+            "images or as many nodes, 4096 places a layer. 960 images of Fashion-MNIST, two epochs of fine-tuning; "
+            "Cora is added."
         ),
         claims=(*(claim for kind, name in NETWORKS.items() for claim in _claims(kind, name)), FULL),
         scales={

@@ -157,7 +157,7 @@ def experiment(setup: Setup, run: Run) -> Outcome:
 
 
 def network(kind: str, task: Task) -> nn.Module:
-    """Returns a residual network of 14 layers that sees images at a quarter of their size, or a GraphSAGE of three layers."""
+    """Returns a residual network of 14 layers that sees images at a quarter of their size, or a GraphSAGE of three."""
     if kind == "sage":
         return for_task("sage", task, hidden=64, layers=3)
     sizes = task.dimensions()

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.cost import distinct
-from gossamer.counting import count_macs
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import write_atomic
 from gossamer.structure import picture
@@ -36,8 +35,8 @@ from gossamer.structure.groups import Group, groups
 from gossamer.structure.observer import Keep, Losses, Observer
 from gossamer.structure.removal import Removal, parse_ranges, ranges
 from gossamer.structure.scores import GroupMagnitude, GroupScore
-from gossamer.structure.trace import Trace, trace
-from gossamer.structure.twin import TOLERANCE, difference, outputs, twin_outputs
+from gossamer.structure.trace import Trace, shallow_copy, trace
+from gossamer.structure.twin import TOLERANCE, counted_outputs, difference, twin_outputs
 
 FORMAT = 1
 REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
@@ -226,8 +225,7 @@ def plan(
     args, kwargs = arguments(example)
     planner = _Planner(model, args, kwargs, keep)
     planner.score(score, losses, seed, lambda scores: allocation.keep(scores, ratio, multiple_of))
-    masks, change, found = planner.choose(allocation, ratio, multiple_of)
-    small = remove_(copy.deepcopy(model), change)
+    masks, change, tried = planner.choose(allocation, ratio, multiple_of)
     return Plan(
         groups=tuple(
             PlannedGroup(
@@ -243,11 +241,11 @@ def plan(
         unknown=dict(planner.trace.unknown),
         unused=tuple(name for name, _ in model.named_parameters() if name not in planner.trace.tensors),
         removal=change,
-        cost_before=_counted(model, args, kwargs),
-        cost=_counted(small, args, kwargs),
+        cost_before=_counted(model, tried.macs_before),
+        cost=_counted(tried.small, tried.macs),
         units=sum(group.size for group in masks),
         rounding=f"rounded up to multiples of {multiple_of}" if multiple_of > 1 else "",
-        difference=found,
+        difference=tried.difference,
     )
 
 
@@ -265,6 +263,17 @@ def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, tuple | list):
         return tuple(example), {}
     return (example,), {}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A removal tried out: the smaller network, how far it is from the masked one, and what both compute."""
+
+    small: nn.Module
+    difference: float
+    error: str  # what is wrong where the difference is too large
+    macs_before: int
+    macs: int
 
 
 class _Planner:
@@ -303,8 +312,8 @@ class _Planner:
 
     def choose(
         self, allocation: GroupAllocation, ratio: float, multiple_of: int
-    ) -> tuple[dict[Group, Tensor], Removal, float]:
-        """Returns masks of all groups that may lose units, the removal, and how far it is from the masked network."""
+    ) -> tuple[dict[Group, Tensor], Removal, Trial]:
+        """Returns masks of all groups that may lose units, the removal, and the trial that it passed."""
         while True:
             found = groups(self.trace)
             free = {group: self.scores[group.axis] for group in found if not group.refused}
@@ -318,26 +327,28 @@ class _Planner:
                 for group in [group for group in losing if group.axis in leaves] or list(losing):
                     group.axis.freeze(change.reason)
                 continue
-            worst, error = self._difference(losing, change)
-            if worst <= TOLERANCE:
-                return masks, change, worst
-            for group, reason in self._failing(losing, error):
+            trial = self._try(losing, change)
+            if trial.difference <= TOLERANCE:
+                return masks, change, trial
+            for group, reason in self._failing(losing, trial.error):
                 group.axis.freeze(reason)
 
     def _change(self, losing: Mapping[Group, Tensor]) -> Removal | Conflict:
         return removal(self.trace, {group.axis: mask for group, mask in losing.items()})
 
-    def _difference(self, losing: Mapping[Group, Tensor], change: Removal) -> tuple[float, str]:
-        """Returns how far the smaller network is from the masked one, and why where it is too far."""
-        small = change.apply_(copy.deepcopy(self.model))
+    def _try(self, losing: Mapping[Group, Tensor], change: Removal) -> Trial:
+        """Runs the smaller network and the masked one."""
+        small = change.apply_(shallow_copy(self.model))
         try:
-            found = outputs(small, self.args, self.kwargs)
+            found, macs = counted_outputs(small, self.args, self.kwargs)
         except Exception as error:  # whatever the network's own code raises when sizes do not fit
-            return float("inf"), f"the smaller network does not run ({type(error).__name__}: {_line(error)})"
+            why = f"the smaller network does not run ({type(error).__name__}: {_line(error)})"
+            return Trial(small, float("inf"), why, 0, 0)
         kept = {group.axis: mask for group, mask in losing.items()}
-        expected = twin_outputs(self.trace, self.model, change, kept, args=self.args, kwargs=self.kwargs)
+        expected, before = twin_outputs(self.trace, self.model, change, kept, args=self.args, kwargs=self.kwargs)
         worst = difference(found, expected)
-        return worst, f"the smaller network differs from the masked one by {worst:.1g} of the largest output"
+        why = f"the smaller network differs from the masked one by {worst:.1g} of the largest output"
+        return Trial(small, worst, why, before, macs)
 
     def _failing(self, losing: Mapping[Group, Tensor], error: str) -> list[tuple[Group, str]]:
         """Returns the groups that fail alone, found by halving; of such as fail only together, the later half."""
@@ -351,9 +362,9 @@ class _Planner:
                 leaves = {leaf for axis in change.axes for leaf in axis.leaves()}
                 bad += [(group, change.reason) for group in half if group.axis in leaves]
                 continue
-            worst, why = self._difference(half, change)
-            if worst > TOLERANCE:
-                bad += self._failing(half, why)
+            trial = self._try(half, change)
+            if trial.difference > TOLERANCE:
+                bad += self._failing(half, trial.error)
         return bad or [(group, f"{error}, together with {items[0][0].name}") for group, _ in items[len(items) // 2 :]]
 
 
@@ -372,23 +383,10 @@ def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+def _counted(model: nn.Module, macs: int) -> Counted:
     tensors = distinct(model.state_dict()).values()
     return Counted(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        macs=count_macs(_Called(model, kwargs) if kwargs else model, args).total,
+        macs=macs,
     )
-
-
-class _Called(nn.Module):
-    """A network that is given some keyword arguments in every call."""
-
-    def __init__(self, model: nn.Module, kwargs: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.model = model
-        self.kwargs = dict(kwargs)
-
-    def forward(self, *args: Any) -> Any:
-        """Calls the network."""
-        return self.model(*args, **self.kwargs)

@@ -60,8 +60,11 @@ class GroupMagnitude(GroupScore):
 
     def score(self, group: Group, observer: Observer) -> Tensor:
         """Returns the mean over members."""
-        members = observer.members(group)
-        sums = [unit_sums(member, weight.abs() ** self.power, group.size) for member, weight in members]
+        sums = []
+        for member, weight in observer.members(group):
+            others = [dim for dim in range(weight.dim()) if dim != member.dim]
+            along = torch.linalg.vector_norm(weight, self.power, dim=others) if others else weight.abs()
+            sums.append(added(member, along.double() ** self.power, group.size))
         return torch.stack(sums).mean(0)
 
 
@@ -106,7 +109,11 @@ def unit_sums(member: Member, values: Tensor, size: int) -> Tensor:
     """Returns the sum of `values`, shaped as the member's tensor, over the positions of each unit, (size,) float64."""
     others = [dim for dim in range(values.dim()) if dim != member.dim]
     values = values.detach()
-    along = values.sum(others, dtype=torch.float64) if others else values.double()
+    return added(member, values.sum(others, dtype=torch.float64) if others else values.double(), size)
+
+
+def added(member: Member, along: Tensor, size: int) -> Tensor:
+    """Returns the sums of one number a position of the member's dimension over those of each unit, (size,) float64."""
     of_units = torch.zeros(size + 1, dtype=torch.float64)  # the last place takes what belongs to no unit
     of_units.index_add_(0, torch.where(member.units < 0, size, member.units), along.cpu())
     return of_units[:size]
