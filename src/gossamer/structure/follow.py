@@ -40,9 +40,8 @@ def removal(trace: Trace, kept: Mapping[Axis, Tensor]) -> Removal | Conflict:
         for dim, axis in enumerate(axes):
             root = axis.root()
             if root not in written:
-                written[root] = (
-                    ranges(root.keep(kept).nonzero().flatten()) if counts.keys() & set(root.leaves()) else ""
-                )
+                cut = any(leaf in kept for leaf in root.leaves())
+                written[root] = ranges(root.keep(kept).nonzero().flatten()) if cut else ""
             if written[root] and count(root) < root.size:
                 cuts.append(Cut(tensor=name, dim=dim, size=axis.size, keep=written[root]))
     changed = {attribute: value for attribute, value in values.items() if value != _old(trace, attribute)}
