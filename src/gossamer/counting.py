@@ -93,6 +93,27 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
+class Macs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the multiply-accumulates of all operators while it is entered; where `count_macs` says more, it is quick.
+
+    Attributes:
+        total: Multiply-accumulates so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = _formula(func)
+        if formula is not None:
+            self.total += formula(args, out)
+        return out
+
+
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator of a call and adds up its multiply-accumulates and the memory that is alive."""
 

@@ -15,6 +15,7 @@ members carry a `name`, by which files and the command line write them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -54,7 +55,7 @@ class Settings:
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for field in dataclasses.fields(self):
             object.__setattr__(
                 self, field.name, _checked(type(self), field, getattr(self, field.name), hints[field.name])
@@ -107,6 +108,11 @@ class Settings:
             if key not in fields:
                 raise SettingError(unknown(f"setting of {self.name or type(self).__name__}", key, fields))
         return dataclasses.replace(self, **{key: _decode(hints[key], item) for key, item in changes.items()})
+
+
+@functools.cache
+def _hints(kind: type[Settings]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def members(family: type[T]) -> dict[str, type[T]]:

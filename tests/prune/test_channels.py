@@ -12,6 +12,7 @@ import gossamer
 from gossamer.compression import compress
 from gossamer.errors import ModelError
 from gossamer.prune.channels import ChannelPruning
+from gossamer.prune.schedules import OneShot
 from gossamer.structure import GroupRandom, GroupTaylor
 from gossamer.train import Training
 from tests.battery.networks import NETWORKS
@@ -46,7 +47,7 @@ def test_half_of_the_training_is_whole_and_the_rest_is_small() -> None:
 @pytest.mark.parametrize("score", [GroupTaylor(), GroupRandom()], ids=lambda score: score.name)
 def test_other_scores_take_part(score: GroupTaylor) -> None:
     network = NETWORKS[0]
-    method = ChannelPruning(sparsity=0.75, score=score, at=0.0)
+    method = ChannelPruning(sparsity=0.75, score=score, schedule=OneShot(at=0.0))
     result = compress(
         network.model(), network.task(), method, training=TRAINING, latency=False, accelerate=False, progress=False
     )

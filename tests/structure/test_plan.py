@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 import gossamer
 from gossamer.errors import FileError, ModelError, SettingError
-from gossamer.structure import AllTogether, GroupMagnitude, GroupTaylor, Plan, groups, plan, trace
+from gossamer.structure import AllTogether, GroupMagnitude, GroupTaylor, Plan, plan
 from gossamer.structure.allocation import width
 from gossamer.structure.twin import difference, outputs
+from tests.structure.observing import scored
 
 
 def perceptron() -> nn.Sequential:
@@ -26,8 +27,7 @@ def test_the_smallest_units_go_by_the_mean_over_members() -> None:
         network[0].weight.copy_(torch.tensor([[1.0], [2.0], [0.0]]))
         network[0].bias.copy_(torch.tensor([0.0, 0.0, 1.0]))
         network[1].weight.copy_(torch.tensor([[3.0, 0.5, 1.0]]))
-    group = next(one for one in groups(trace(network, (torch.zeros(1, 1),))) if not one.refused)
-    score = GroupMagnitude().score(group, dict(network.named_parameters()), [], torch.Generator())
+    (score,) = scored(GroupMagnitude(), network, torch.zeros(1, 1)).values()
     torch.testing.assert_close(score, torch.tensor([10.0, 4.25, 2.0], dtype=torch.float64) / 3)
     found = plan(network, torch.zeros(1, 1), ratio=0.34)
     assert [(one.name, one.keep) for one in found.groups] == [("0.weight:0", "0-1")]
@@ -36,11 +36,8 @@ def test_the_smallest_units_go_by_the_mean_over_members() -> None:
 def test_taylor_is_the_change_of_the_loss_to_first_order() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)).double()
     x = torch.randn(5, 2, dtype=torch.float64)
-    group = next(one for one in groups(trace(network, (x,))) if not one.refused)
     loss = network(x).square().mean()
-    names, values = zip(*network.named_parameters(), strict=True)
-    gradients = dict(zip(names, torch.autograd.grad(loss, values), strict=True))
-    score = GroupTaylor(power=1).score(group, dict(network.named_parameters()), [gradients], torch.Generator())
+    (score,) = scored(GroupTaylor(power=1), network, x, losses=lambda net: [net(x).square().mean()]).values()
     step = 1e-6
     for unit in range(3):
         with torch.no_grad():

@@ -51,6 +51,9 @@ from gossamer.prune.obs import BlockFisher as BlockFisher
 from gossamer.prune.overlap import Structure as Structure
 from gossamer.prune.overlap import overlap as overlap
 from gossamer.prune.patterns import Patterns as Patterns
+from gossamer.prune.pressure import GrowingPressure as GrowingPressure
+from gossamer.prune.pressure import Pressure as Pressure
+from gossamer.prune.pressure import ScalePenalty as ScalePenalty
 from gossamer.prune.profile import LayerSparsity as LayerSparsity
 from gossamer.prune.profile import Profile as Profile
 from gossamer.prune.schedules import Cubic as Cubic
@@ -72,6 +75,9 @@ from gossamer.prune.synflow import SynFlow as SynFlow
 from gossamer.prune.top_k_gradients import TopKGradients as TopKGradients
 from gossamer.prune.top_kast import TopKAST as TopKAST
 from gossamer.prune.wanda import Wanda as Wanda
+from gossamer.prune.widths import Fastest as Fastest
+from gossamer.prune.widths import Multiples as Multiples
+from gossamer.prune.widths import Widths as Widths
 
 __all__ = [
     "L1",
@@ -95,6 +101,7 @@ __all__ = [
     "DeepR",
     "DropAndGrow",
     "ErdosRenyiKernel",
+    "Fastest",
     "Filters",
     "Fisher",
     "Global",
@@ -104,6 +111,7 @@ __all__ = [
     "Grasp",
     "GroupToGroup",
     "GrowingPenalty",
+    "GrowingPressure",
     "Growth",
     "HardMasks",
     "Iterative",
@@ -114,13 +122,16 @@ __all__ = [
     "LearnedScores",
     "Magnitude",
     "Movement",
+    "Multiples",
     "Multipliers",
     "NMPattern",
     "OneShot",
     "Patterns",
+    "Pressure",
     "Profile",
     "Random",
     "SIMDBlocks",
+    "ScalePenalty",
     "Schedule",
     "Score",
     "SecondOrder",
@@ -144,6 +155,7 @@ __all__ = [
     "Untried",
     "Vectors",
     "Wanda",
+    "Widths",
     "modularity",
     "overlap",
 ]

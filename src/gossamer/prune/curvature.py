@@ -1,27 +1,16 @@
-"""The Hessian of the training loss times a vector, for any network.
-
-By central differences of the gradient, H·v ≈ (g(w + h·v) − g(w − h·v)) / 2h, because second derivatives of attention
-and of native kernels are not there to be had. h moves the weights by about 1/200 of their length, where the errors of
-rounding and of curvature meet in single precision.
-"""
+"""The Hessian of the training loss times a vector, for any network."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from gossamer.curvature import Vector, central_difference
 from gossamer.prune.scores import batch_gradients
 from gossamer.prune.weights import PrunableWeight
 from gossamer.tasks.task import Task
-
-Vector = dict[str, Tensor]
-"""One tensor a weight, by name, each in the weight's shape."""
-
-PASSES = 6.0  # what one product takes a batch, in dense forward passes
-_STEP = 5e-3  # the cube root of single precision's rounding
 
 
 def mean_gradient(
@@ -37,7 +26,6 @@ def mean_gradient(
     return {name: value / max(seen, 1) for name, value in total.items()}
 
 
-@torch.no_grad()
 def hessian_product(
     model: nn.Module,
     task: Task,
@@ -57,23 +45,8 @@ def hessian_product(
         batches: How many batches at most, at least 1.
         fresh: See `batch_gradients`.
     """
-    length = _length(vector.values())
-    if length == 0.0:
-        return {name: torch.zeros_like(value) for name, value in vector.items()}
-    step = _STEP * max(_length([weight.weight for weight in weights]), 1e-3) / length
-    before = {weight.name: weight.weight.detach().clone() for weight in weights}
-    gradients = []
-    try:
-        for side in (step, -step):
-            for weight in weights:
-                weight.weight.copy_(before[weight.name] + side * vector[weight.name])
-            gradients.append(mean_gradient(model, task, weights, batches=batches, fresh=fresh))
-    finally:
-        for weight in weights:
-            weight.weight.copy_(before[weight.name])
-    above, below = gradients
-    return {name: (above[name] - below[name]) / (2.0 * step) for name in vector}
-
-
-def _length(tensors: Iterable[Tensor]) -> float:
-    return math.sqrt(sum(float(tensor.detach().double().square().sum()) for tensor in tensors))
+    return central_difference(
+        {weight.name: weight.weight for weight in weights},
+        vector,
+        lambda: mean_gradient(model, task, weights, batches=batches, fresh=fresh),
+    )

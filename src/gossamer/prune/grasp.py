@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from gossamer.compression.registry import register
+from gossamer.curvature import PASSES
 from gossamer.prune.allocation import Global
-from gossamer.prune.curvature import PASSES, hessian_product, mean_gradient
+from gossamer.prune.curvature import hessian_product, mean_gradient
 from gossamer.prune.hard_masks import HardMasks
 from gossamer.prune.schedules import OneShot
 from gossamer.prune.scores import Score

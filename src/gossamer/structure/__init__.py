@@ -1,12 +1,24 @@
 """Structured pruning of any network: which dimensions hang together, and units that are really removed."""
 
+from gossamer.structure.activation import MeanActivation as MeanActivation
 from gossamer.structure.allocation import AllTogether as AllTogether
 from gossamer.structure.allocation import Exactly as Exactly
 from gossamer.structure.allocation import GroupAllocation as GroupAllocation
 from gossamer.structure.allocation import SameRatio as SameRatio
+from gossamer.structure.causal import CausalInformation as CausalInformation
+from gossamer.structure.causal import Correlations as Correlations
+from gossamer.structure.causal import Entropies as Entropies
+from gossamer.structure.causal import Estimator as Estimator
+from gossamer.structure.causal import Histograms as Histograms
+from gossamer.structure.chip import ChannelIndependence as ChannelIndependence
+from gossamer.structure.curvature import GroupFisher as GroupFisher
+from gossamer.structure.curvature import GroupHessian as GroupHessian
+from gossamer.structure.geometric_median import GeometricMedian as GeometricMedian
 from gossamer.structure.groups import Group as Group
 from gossamer.structure.groups import Member as Member
 from gossamer.structure.groups import groups as groups
+from gossamer.structure.norm_scale import NormScale as NormScale
+from gossamer.structure.observer import Observer as Observer
 from gossamer.structure.plan import Plan as Plan
 from gossamer.structure.plan import PlannedGroup as PlannedGroup
 from gossamer.structure.plan import plan as plan
@@ -24,16 +36,28 @@ from gossamer.structure.units import UnitWeights as UnitWeights
 
 __all__ = [
     "AllTogether",
+    "CausalInformation",
+    "ChannelIndependence",
+    "Correlations",
     "Cut",
+    "Entropies",
+    "Estimator",
     "Exactly",
+    "GeometricMedian",
     "Group",
     "GroupAllocation",
+    "GroupFisher",
+    "GroupHessian",
     "GroupMagnitude",
     "GroupRandom",
     "GroupScore",
     "GroupTaylor",
+    "Histograms",
+    "MeanActivation",
     "Member",
     "NewSize",
+    "NormScale",
+    "Observer",
     "Plan",
     "PlannedGroup",
     "Removal",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -35,13 +35,15 @@ def removal(trace: Trace, kept: Mapping[Axis, Tensor]) -> Removal | Conflict:
     conflict = _number_that_changes(trace, values, count)
     if conflict is not None:
         return conflict
-    cuts = []
+    cuts, written = [], {}
     for name, axes in trace.tensors.items():
         for dim, axis in enumerate(axes):
-            if any(leaf in kept for leaf in axis.leaves()):
-                stay = axis.keep(kept)
-                if not bool(stay.all()):
-                    cuts.append(Cut(tensor=name, dim=dim, size=axis.size, keep=ranges(stay.nonzero().flatten())))
+            root = axis.root()
+            if root not in written:
+                cut = any(leaf in kept for leaf in root.leaves())
+                written[root] = ranges(root.keep(kept).nonzero().flatten()) if cut else ""
+            if written[root] and count(root) < root.size:
+                cuts.append(Cut(tensor=name, dim=dim, size=axis.size, keep=written[root]))
     changed = {attribute: value for attribute, value in values.items() if value != _old(trace, attribute)}
     changed |= _repeated(trace, cuts, values)
     new = [
@@ -98,6 +100,7 @@ def _repeated(trace: Trace, cuts: list[Cut], values: Mapping[Attribute, int]) ->
     Such as `in_features`: what starts with "in" is looked for among the inputs of weights, the rest among all sizes.
     """
     new = {(cut.tensor, cut.dim): len(cut.positions()) for cut in cuts}
+    held = _held(trace)
     found: dict[Attribute, int] = {}
     for attribute, (holder, name) in trace.attributes.items():
         if attribute in values or len(attribute.path) != 1 or not isinstance(holder, nn.Module):
@@ -106,22 +109,35 @@ def _repeated(trace: Trace, cuts: list[Cut], values: Mapping[Attribute, int]) ->
         if isinstance(holder, nn.modules.conv._ConvNd):
             value = _of_convolution(trace, name, holder, values, new).get(key)
         else:
-            value = _of_weights(trace, name, key, old, new)
+            value = _of_weights(held.get(name, ()), key, old, new)
         if value is not None and value != old:
             found[attribute] = value
     return found
 
 
-def _of_weights(trace: Trace, name: str, key: str, old: int, new: Mapping[tuple[str, int], int]) -> int | None:
-    prefix = f"{name}." if name else ""
-    found = set()
+def _held(trace: Trace) -> dict[str, list[tuple[str, tuple[Axis, ...]]]]:
+    """Returns, by module, the tensors that it or a module in it holds, with their axes."""
+    held: dict[str, list[tuple[str, tuple[Axis, ...]]]] = {}
     for tensor, axes in trace.tensors.items():
-        if any(one.startswith(prefix) for one in trace.names[tensor]):
-            for dim, axis in enumerate(axes):
-                inside = len(axes) > 1 and dim == 1
-                side = inside if key.startswith("in") else not inside if key.startswith("out") else True
-                if side and axis.size == old:
-                    found.add(new.get((tensor, dim), old))
+        owners = set()
+        for name in trace.names[tensor]:
+            parts = name.split(".")
+            owners |= {".".join(parts[:length]) for length in range(len(parts))}
+        for owner in owners:
+            held.setdefault(owner, []).append((tensor, axes))
+    return held
+
+
+def _of_weights(
+    held: Sequence[tuple[str, tuple[Axis, ...]]], key: str, old: int, new: Mapping[tuple[str, int], int]
+) -> int | None:
+    found = set()
+    for tensor, axes in held:
+        for dim, axis in enumerate(axes):
+            inside = len(axes) > 1 and dim == 1
+            side = inside if key.startswith("in") else not inside if key.startswith("out") else True
+            if side and axis.size == old:
+                found.add(new.get((tensor, dim), old))
     return found.pop() if len(found) == 1 else None
 
 

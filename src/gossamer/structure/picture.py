@@ -30,6 +30,8 @@ def table(plan: Plan) -> str:
         before, after = getattr(plan.cost_before, field), getattr(plan.cost, field)
         share = f" ({percent(1 - after / before)} less)" if before else ""
         lines.append(f"{field}: {count(before)} → {count(after)}{share}")
+    if plan.rounding:
+        lines.append(f"widths: {plan.rounding}")
     if plan.refused:
         lines += ["", "not removed:"]
         names: dict[str, list[str]] = {}

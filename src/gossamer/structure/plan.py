@@ -15,7 +15,7 @@ import copy
 import dataclasses
 import fnmatch
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.cost import distinct
-from gossamer.counting import count_macs, evaluating
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.files import write_atomic
 from gossamer.structure import picture
@@ -33,12 +32,12 @@ from gossamer.structure.allocation import GroupAllocation, SameRatio
 from gossamer.structure.axes import Axis
 from gossamer.structure.follow import Conflict, removal
 from gossamer.structure.groups import Group, groups
+from gossamer.structure.observer import Keep, Losses, Observer
 from gossamer.structure.removal import Removal, parse_ranges, ranges
 from gossamer.structure.scores import GroupMagnitude, GroupScore
-from gossamer.structure.trace import Trace, trace
-from gossamer.structure.twin import TOLERANCE, difference, outputs, twin_outputs
+from gossamer.structure.trace import Trace, shallow_copy, trace
+from gossamer.structure.twin import TOLERANCE, counted_outputs, difference, twin_outputs
 
-Losses = Callable[[nn.Module], Iterable[Tensor]]
 FORMAT = 1
 REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
 
@@ -64,6 +63,12 @@ class PlannedGroup:
         """How many units stay."""
         return len(parse_ranges(self.keep))
 
+    def keep_mask(self) -> Tensor:
+        """Returns which units stay, (units,) bool."""
+        mask = torch.zeros(self.units, dtype=torch.bool)
+        mask[parse_ranges(self.keep)] = True
+        return mask
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
@@ -85,6 +90,8 @@ class Plan:
         unused: Parameters that took no part in the run, such as those of a branch for training; they stay as they are.
         removal: The change itself.
         cost_before, cost: What the network takes, and what the smaller one would.
+        units: How many units might have gone, in groups that lose some or none.
+        rounding: What widths are rounded to, and why; "" where they are not.
         difference: Between the smaller network and the masked one, as a fraction of the largest output; None where it
             was not checked.
     """
@@ -96,6 +103,8 @@ class Plan:
     removal: Removal
     cost_before: Counted
     cost: Counted
+    units: int
+    rounding: str
     difference: float | None
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -121,6 +130,8 @@ class Plan:
             "removal": self.removal.to_json(),
             "cost_before": dataclasses.asdict(self.cost_before),
             "cost": dataclasses.asdict(self.cost),
+            "units": self.units,
+            "rounding": self.rounding,
             "difference": self.difference,
         }
 
@@ -140,6 +151,8 @@ class Plan:
             removal=Removal.from_json(value["removal"]),
             cost_before=Counted(**value["cost_before"]),
             cost=Counted(**value["cost"]),
+            units=value["units"],
+            rounding=value["rounding"],
             difference=value["difference"],
         )
 
@@ -187,7 +200,8 @@ def plan(
         allocation: How many units each group loses; by default `SameRatio()`.
         multiple_of: Kept widths are rounded up to multiples of it, where a group is as large.
         keep: Patterns of names of parameters or modules whose units all stay, such as `"encoder.*"`.
-        losses: For a score that needs gradients: yields the loss of each batch for the model that it is given.
+        losses: For a score that looks at data: yields the loss of each batch for the model that it is given. A score of
+            what units hold looks at the example where there are none.
         seed: Of everything random in the score.
 
     Raises:
@@ -210,9 +224,8 @@ def plan(
     allocation = SameRatio() if allocation is None else allocation
     args, kwargs = arguments(example)
     planner = _Planner(model, args, kwargs, keep)
-    planner.score(score, losses, seed)
-    masks, change, found = planner.choose(allocation, ratio, multiple_of)
-    small = remove_(copy.deepcopy(model), change)
+    planner.score(score, losses, seed, lambda scores: allocation.keep(scores, ratio, multiple_of))
+    masks, change, tried = planner.choose(allocation, ratio, multiple_of)
     return Plan(
         groups=tuple(
             PlannedGroup(
@@ -228,9 +241,11 @@ def plan(
         unknown=dict(planner.trace.unknown),
         unused=tuple(name for name, _ in model.named_parameters() if name not in planner.trace.tensors),
         removal=change,
-        cost_before=_counted(model, args, kwargs),
-        cost=_counted(small, args, kwargs),
-        difference=found,
+        cost_before=_counted(model, tried.macs_before),
+        cost=_counted(tried.small, tried.macs),
+        units=sum(group.size for group in masks),
+        rounding=f"rounded up to multiples of {multiple_of}" if multiple_of > 1 else "",
+        difference=tried.difference,
     )
 
 
@@ -249,6 +264,17 @@ def arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, tuple | list):
         return tuple(example), {}
     return (example,), {}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A removal tried out: the smaller network, how far it is from the masked one, and what both compute."""
+
+    small: nn.Module
+    difference: float
+    error: str  # what is wrong where the difference is too large
+    macs_before: int
+    macs: int
 
 
 class _Planner:
@@ -271,28 +297,24 @@ class _Planner:
             for group in matched:
                 group.axis.freeze(f"it is kept on request ({pattern})")
 
-    def score(self, score: GroupScore, losses: Losses | None, seed: int) -> None:
+    def score(self, score: GroupScore, losses: Losses | None, seed: int, keep: Keep) -> None:
         """Scores the units of every group that may lose any."""
         found = groups(self.trace)
         if all(group.refused for group in found):
             raise ModelError(f"nothing can be removed from {type(self.model).__name__}: {_reasons(found)}")
-        gradients: list[Mapping[str, Tensor]] = []
-        if score.needs_gradient:
-            if losses is None:
-                raise SettingError(
-                    f"score {score.name!r} needs gradients; pass losses=, which yields the loss of batches"
-                )
-            gradients = _gradients(self.model, losses)
-        generator = torch.Generator().manual_seed(seed)
-        parameters = dict(self.model.named_parameters())
-        for group in found:
-            if not group.axis.frozen:
-                self.scores[group.axis] = score.score(group, parameters, gradients, generator)
+        observer = Observer(self.trace, self.model, self.args, self.kwargs, losses=losses, keep=keep, seed=seed)
+        free = [group for group in found if not group.axis.frozen]
+        scores = score.scores(free, observer)
+        for group in free:
+            if group in scores:
+                self.scores[group.axis] = scores[group]
+            else:
+                group.axis.freeze(f"score {score.name!r} sees nothing of what its units hold")
 
     def choose(
         self, allocation: GroupAllocation, ratio: float, multiple_of: int
-    ) -> tuple[dict[Group, Tensor], Removal, float]:
-        """Returns masks of all groups that may lose units, the removal, and how far it is from the masked network."""
+    ) -> tuple[dict[Group, Tensor], Removal, Trial]:
+        """Returns masks of all groups that may lose units, the removal, and the trial that it passed."""
         while True:
             found = groups(self.trace)
             free = {group: self.scores[group.axis] for group in found if not group.refused}
@@ -306,26 +328,28 @@ class _Planner:
                 for group in [group for group in losing if group.axis in leaves] or list(losing):
                     group.axis.freeze(change.reason)
                 continue
-            worst, error = self._difference(losing, change)
-            if worst <= TOLERANCE:
-                return masks, change, worst
-            for group, reason in self._failing(losing, error):
+            trial = self._try(losing, change)
+            if trial.difference <= TOLERANCE:
+                return masks, change, trial
+            for group, reason in self._failing(losing, trial.error):
                 group.axis.freeze(reason)
 
     def _change(self, losing: Mapping[Group, Tensor]) -> Removal | Conflict:
         return removal(self.trace, {group.axis: mask for group, mask in losing.items()})
 
-    def _difference(self, losing: Mapping[Group, Tensor], change: Removal) -> tuple[float, str]:
-        """Returns how far the smaller network is from the masked one, and why where it is too far."""
-        small = change.apply_(copy.deepcopy(self.model))
+    def _try(self, losing: Mapping[Group, Tensor], change: Removal) -> Trial:
+        """Runs the smaller network and the masked one."""
+        small = change.apply_(shallow_copy(self.model))
         try:
-            found = outputs(small, self.args, self.kwargs)
+            found, macs = counted_outputs(small, self.args, self.kwargs)
         except Exception as error:  # whatever the network's own code raises when sizes do not fit
-            return float("inf"), f"the smaller network does not run ({type(error).__name__}: {_line(error)})"
+            why = f"the smaller network does not run ({type(error).__name__}: {_line(error)})"
+            return Trial(small, float("inf"), why, 0, 0)
         kept = {group.axis: mask for group, mask in losing.items()}
-        expected = twin_outputs(self.trace, self.model, change, kept, args=self.args, kwargs=self.kwargs)
+        expected, before = twin_outputs(self.trace, self.model, change, kept, args=self.args, kwargs=self.kwargs)
         worst = difference(found, expected)
-        return worst, f"the smaller network differs from the masked one by {worst:.1g} of the largest output"
+        why = f"the smaller network differs from the masked one by {worst:.1g} of the largest output"
+        return Trial(small, worst, why, before, macs)
 
     def _failing(self, losing: Mapping[Group, Tensor], error: str) -> list[tuple[Group, str]]:
         """Returns the groups that fail alone, found by halving; of such as fail only together, the later half."""
@@ -339,20 +363,10 @@ class _Planner:
                 leaves = {leaf for axis in change.axes for leaf in axis.leaves()}
                 bad += [(group, change.reason) for group in half if group.axis in leaves]
                 continue
-            worst, why = self._difference(half, change)
-            if worst > TOLERANCE:
-                bad += self._failing(half, why)
+            trial = self._try(half, change)
+            if trial.difference > TOLERANCE:
+                bad += self._failing(half, trial.error)
         return bad or [(group, f"{error}, together with {items[0][0].name}") for group, _ in items[len(items) // 2 :]]
-
-
-def _gradients(model: nn.Module, losses: Losses) -> list[Mapping[str, Tensor]]:
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    found: list[Mapping[str, Tensor]] = []
-    with evaluating(model), torch.enable_grad():
-        for loss in losses(model):
-            gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-            found.append({name: g for name, g in zip(named, gradients, strict=True) if g is not None})
-    return found
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -370,23 +384,10 @@ def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+def _counted(model: nn.Module, macs: int) -> Counted:
     tensors = distinct(model.state_dict()).values()
     return Counted(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        macs=count_macs(_Called(model, kwargs) if kwargs else model, args).total,
+        macs=macs,
     )
-
-
-class _Called(nn.Module):
-    """A network that is given some keyword arguments in every call."""
-
-    def __init__(self, model: nn.Module, kwargs: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.model = model
-        self.kwargs = dict(kwargs)
-
-    def forward(self, *args: Any) -> Any:
-        """Calls the network."""
-        return self.model(*args, **self.kwargs)

@@ -6,6 +6,7 @@ untouched instance of the same class.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,7 @@ def _cut(name: str, tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
                 "the network is not the one that the removal was planned for"
             )
         tensor = tensor.index_select(cut.dim, cut.positions().to(tensor.device))
-    return tensor.contiguous().clone()
+    return tensor
 
 
 def _put(tensor: Tensor, value: Tensor) -> None:
@@ -122,7 +123,7 @@ def _put(tensor: Tensor, value: Tensor) -> None:
     dtype changes, so it is changed and changed back.
     """
     if tensor.requires_grad:
-        tensor.data = tensor.data.to(torch.float32 if tensor.dtype is torch.float64 else torch.float64)
+        tensor.data = tensor.new_empty(0, dtype=torch.float32 if tensor.dtype is torch.float64 else torch.float64)
     tensor.data = value
 
 
@@ -143,17 +144,17 @@ def ranges(positions: Tensor) -> str:
     >>> ranges(torch.tensor([0, 1, 2, 5]))
     '0-2,5'
     """
-    found: list[list[int]] = []
-    for position in positions.tolist():
-        if found and position == found[-1][1] + 1:
-            found[-1][1] = position
-        else:
-            found.append([position, position])
-    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+    if not len(positions):
+        return ""
+    gaps = (positions.diff() != 1).nonzero().flatten()
+    first = positions[torch.cat([gaps.new_zeros(1), gaps + 1])].tolist()
+    last = positions[torch.cat([gaps, gaps.new_full((1,), len(positions) - 1)])].tolist()
+    return ",".join(f"{a}-{b}" if b > a else f"{a}" for a, b in zip(first, last, strict=True))
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_ranges(text: str) -> Tensor:
-    """Reads what `ranges` wrote.
+    """Reads what `ranges` wrote; the result is shared, and not to be written to.
 
     Raises:
         ModelError: The text is not of that form.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -80,6 +80,7 @@ class Watch:
 
     equal: Callable[[Expression, Expression], None]
     used_as_number: Callable[[Expression], None]
+    followed: set[int] = field(default_factory=set)  # ids of the objects whose integers are followed
 
 
 class Size(int):
@@ -207,8 +208,9 @@ def follow(model: nn.Module, watch: Watch) -> dict[Attribute, tuple[Any, str]]:
 
 
 def _follow(holder: Any, module: str, watch: Watch, found: dict[Attribute, tuple[Any, str]]) -> None:
-    if any(attribute.holder == id(holder) for attribute in found):
+    if id(holder) in watch.followed:
         return
+    watch.followed.add(id(holder))
     values = vars(holder)
     for key in list(values):
         if isinstance(holder, nn.Module) and key in _OF_MODULES:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,9 +33,12 @@ from gossamer.structure import sizes
 from gossamer.structure.axes import Axis, Mismatch, unify
 from gossamer.structure.calls import Calls
 from gossamer.structure.rules import apply
+from gossamer.structure.rules.table import plain_name
 from gossamer.structure.sizes import Attribute, Expression, Size
 
 Axes = tuple[Axis, ...]
+PRODUCTS = frozenset({"mm", "addmm", "_addmm_activation", "bmm", "baddbmm", "addbmm", "mv", "addmv", "linear"})
+PRODUCTS |= {"_grouped_mm", "_sparse_mm", "_sparse_addmm", "convolution", "_convolution", "mkldnn_convolution"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,23 @@ class Measured:
     expression: Expression
     axis: Axis
     module: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of matrices, or a convolution, that the run took.
+
+    Attributes:
+        name: The operator.
+        inputs: The axes of the tensors among its arguments, in order.
+        fed: Which of these depend on the input of the network.
+        output: The axes of its result.
+    """
+
+    name: str
+    inputs: tuple[Axes, ...]
+    fed: tuple[bool, ...]
+    output: Axes
 
 
 class Trace:
@@ -63,6 +83,7 @@ class Trace:
         as_numbers: Sizes whose value is used in the computation, as in a scale, and in which module.
         joined: The parts of every concatenation, in order.
         normalised: The operators that take a mean over dimensions, in order, and the axes of their input.
+        products: The products that it took, in order.
         attributes: Every integer attribute that was followed, with the object and the module that hold it.
     """
 
@@ -78,6 +99,7 @@ class Trace:
         self.as_numbers: list[tuple[Expression, str]] = []
         self.joined: list[Axes] = []
         self.normalised: list[tuple[str, Axes]] = []
+        self.products: list[Product] = []
         self.stack = [""]  # dotted names of the modules that are running
         self.by_name = dict(model.named_modules())
         self.modules = {id(module): name for name, module in self.by_name.items()}
@@ -125,6 +147,10 @@ class Trace:
                 self.tie(one, other)
         else:
             self._marked(tensor)._axes = tuple(axes)
+
+    def mark_fed(self, tensor: Tensor) -> None:
+        """Notes that a tensor depends on the network's input."""
+        self._marked(tensor)._fed = True
 
     def _marked(self, tensor: Tensor) -> Any:
         """Returns a tensor that is given attributes for the time of the trace."""
@@ -228,6 +254,7 @@ class Trace:
             axes = tuple(Axis(size) for size in tensor.shape)
             self.freeze(axes, "it belongs to an input of the network")
             self._marked(tensor)._axes = axes
+            self._marked(tensor)._fed = True
         with evaluating(self.model), torch.no_grad(), plain_paths(self.model), self._stacked(), self._marks():
             with Operators(self), Calls(self, sized=sized):
                 result = self.model(*args, **kwargs)
@@ -245,7 +272,7 @@ class Trace:
         finally:
             for seen in self._seen:
                 tensor: Any = seen()
-                for name in ("_axes", "_constant", "_sizes"):
+                for name in ("_axes", "_constant", "_fed", "_sizes"):
                     if tensor is not None and hasattr(tensor, name):
                         delattr(tensor, name)
             self._seen.clear()
@@ -282,9 +309,23 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         del types
-        result = func(*args, **(kwargs or {}))
-        apply(self._trace, func, args, kwargs or {}, result)
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        apply(self._trace, func, args, kwargs, result)
+        self._follow(func, args, kwargs, result)
         return result
+
+    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Notes which results depend on the network's input, and what is multiplied."""
+        given: list[Any] = [item for item in tree_iter((args, kwargs)) if isinstance(item, Tensor)]
+        fed = tuple(hasattr(tensor, "_fed") for tensor in given)
+        if any(fed):
+            for item in result if isinstance(result, list | tuple) else (result,):
+                if isinstance(item, Tensor):
+                    self._trace.mark_fed(item)
+        if (name := plain_name(func)) in PRODUCTS:
+            axes = tuple(self._trace.axes(tensor) for tensor in given)
+            self._trace.products.append(Product(name, axes, fed, self._trace.axes(result)))
 
 
 def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Trace:
@@ -300,7 +341,7 @@ def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | Non
     """
     failure: Exception | None = None
     for sized in (True, False):  # in a network that refuses a Size in place of an int, all sizes are plain numbers
-        found = Trace(_copied(model))
+        found = Trace(shallow_copy(model))
         try:
             found.run(args, kwargs or {}, sized=sized)
         except ModelError:
@@ -343,9 +384,41 @@ def _own(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
-def _copied(model: nn.Module) -> nn.Module:
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """As `deepcopy`, quicker for what modules keep many of: empty dictionaries and numbers."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (dict, OrderedDict) and not value:
+        return type(value)()
+    return copy.deepcopy(value, memo)
+
+
+def _is_plain(kind: type[nn.Module]) -> bool:
+    """Says whether instances are copied as their dictionaries are."""
+    own = ("__deepcopy__", "__copy__", "__getstate__", "__reduce__", "__reduce_ex__", "__slots__")
+    usual = all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in own)
+    return usual and kind.__setstate__ is nn.Module.__setstate__
+
+
+def shallow_copy(model: nn.Module) -> nn.Module:
+    """Returns a copy whose parameters lie in the same memory, for runs that do not write to them.
+
+    Raises:
+        ModelError: The network cannot be copied.
+    """
+    shared = {
+        id(parameter): nn.Parameter(parameter.detach(), parameter.requires_grad)
+        for parameter in model.parameters()
+        if type(parameter) is nn.Parameter
+    }
+    memo: dict[int, Any] = dict(shared)
     try:
-        return copy.deepcopy(model)
+        plain = [module for module in model.modules() if _is_plain(type(module))]
+        for module in plain:
+            memo[id(module)] = type(module).__new__(type(module))
+        for module in plain:
+            vars(memo[id(module)]).update({key: _copied(value, memo) for key, value in vars(module).items()})
+        return copy.deepcopy(model, memo)
     except Exception as error:
         raise ModelError(
             f"{type(model).__name__} cannot be copied ({error}); detach tensors kept as attributes first"

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gossamer.counting import evaluating
+from gossamer.counting import Macs, evaluating
 from gossamer.structure.axes import Axis
 from gossamer.structure.removal import Removal, removed_positions
 from gossamer.structure.rules.table import plain_name
-from gossamer.structure.trace import Axes, Trace, plain_paths, results_in
+from gossamer.structure.trace import Axes, Trace, plain_paths, results_in, shallow_copy
 from gossamer.train.randomness import seeded
 
 TOLERANCE = 1e-4  # of the largest number in the outputs
@@ -29,11 +29,12 @@ TOLERANCE = 1e-4  # of the largest number in the outputs
 
 def masked(model: nn.Module, removal: Removal) -> nn.Module:
     """Returns a copy of a network with zeros where the removal takes positions away."""
-    twin = copy.deepcopy(model)
+    twin = shallow_copy(model)
     tensors: dict[str, Tensor] = dict(twin.named_parameters(remove_duplicate=False))
     tensors |= dict(twin.named_buffers(remove_duplicate=False))
     with torch.no_grad():
         for name, gone in removed_positions(removal.cuts).items():
+            tensors[name].data = tensors[name].data.clone()
             for dim, positions in gone:
                 tensors[name].index_fill_(dim, positions.to(tensors[name].device), 0)
     return twin
@@ -57,6 +58,22 @@ def outputs(
         return results_in(result)
 
 
+def counted_outputs(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    within: AbstractContextManager[Any] | None = None,
+) -> tuple[list[Tensor], int]:
+    """Returns what `outputs` does, and the multiply-accumulates of the run."""
+    macs = Macs()
+    with ExitStack() as stack:
+        if within is not None:
+            stack.enter_context(within)
+        found = outputs(model, args, kwargs, within=macs)
+    return found, macs.total
+
+
 def twin_outputs(
     trace: Trace,
     model: nn.Module,
@@ -65,9 +82,9 @@ def twin_outputs(
     *,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-) -> list[Tensor]:
-    """Returns what the masked twin of a network computes."""
-    return outputs(masked(model, removal), args, kwargs, within=OverKept(trace.normalised, kept))
+) -> tuple[list[Tensor], int]:
+    """Returns what the masked twin of a network computes, and the multiply-accumulates of that."""
+    return counted_outputs(masked(model, removal), args, kwargs, within=OverKept(trace.normalised, kept))
 
 
 def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
