@@ -108,7 +108,7 @@ const char* gossamer::bind::instruction_set() { return chosen->name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 9;
+  m.attr("interface") = 10;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Set& set : usable()) names.emplace_back(set.name);

@@ -10,8 +10,10 @@ from gossamer.errors import DataError, ModelError, SettingError
 from gossamer.graph import EdgeList, talk_events
 from gossamer.models import for_task
 from gossamer.tasks import TemporalLink, WalkVectors, datasets
+from gossamer.tasks.task import Task
 from gossamer.tasks.temporal import Events
 from gossamer.train import SGD, Training, fit
+from gossamer.train.hooks import NoHooks
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +188,33 @@ def test_what_does_not_fit_is_refused(edges):
         task.loss(nn.Linear(16, 2), next(task.batches("train")))
     with pytest.raises(ModelError, match=r"gcn needs a graph.*use fnn, fnn-node, mlp"):
         for_task("gcn", task)
+
+
+class Pressed(NoHooks):
+    """Adds the squares of the weights to the loss."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.losses = model, []
+
+    def after_loss(self, loss: torch.Tensor) -> None:
+        self.losses.append(float(loss))
+
+    def penalty(self) -> torch.Tensor:
+        return 0.01 * sum(part.square().sum() for part in self.model.parameters())
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_learning_without_automatic_differentiation_is_the_same(edges, pressed, monkeypatch):
+    task, found = TemporalLink(edges, batch_size=100), []
+    for short in (True, False):
+        if not short:
+            monkeypatch.setattr(TemporalLink, "learn", Task.learn)
+        torch.manual_seed(1)
+        model = for_task("fnn", task)
+        hooks = Pressed(model) if pressed else NoHooks()
+        history = fit(model, task, Training(epochs=2, optimizer=SGD()), hooks=hooks, progress=False)
+        found.append((model.state_dict(), history.train_loss, hooks.losses if pressed else []))
+    for name, value in found[0][0].items():
+        torch.testing.assert_close(value, found[1][0][name], rtol=1e-3, atol=1e-5)
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
+    assert found[0][2] == pytest.approx(found[1][2], rel=1e-4)

@@ -93,6 +93,12 @@ class TemporalLink(OnVectors):
             return model.logistic_loss(batch.x, batch.y)
         return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
 
+    def learn(self, model: nn.Module, batch: Rows) -> Tensor | None:
+        """Returns the loss of a batch, its gradients left in the parameters of a plain network; None for others."""
+        if type(model) is FNN and model.linears[-1].out_features == 1:
+            return model.learn_logistic(batch.x, batch.y)
+        return None
+
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns the area under the ROC curve, average precision and accuracy, and areas of some pairs.
 
@@ -114,16 +120,22 @@ class TemporalLink(OnVectors):
 
     def _scores(self, split: Split, output: Tensor, y: Tensor) -> dict[str, float]:
         scores, truth = output[:, 0], y.long()
-        found = metrics.ranking(scores, truth)
+        parts = {name: part.to(y.device) for name, part in self._parts(split).items()}
+        found, *others = metrics.rankings(scores, truth, *parts.values())
         found["accuracy"] = float(((scores > 0) == (y > 0)).double().mean())
-        new = self._new.get(split)
-        if new is not None and bool(new.any()):
-            kept = torch.cat([new, torch.ones_like(new)]).to(y.device)
-            found["auroc_new"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
-        if split != "train":
-            kept = self._met[self._rows(split, 0, 0)[0]].all(dim=1).to(y.device)
-            if 0 < int(truth[kept].sum()) < int(kept.sum()):
-                found["auroc_known"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
+        return found | {name: other["auroc"] for name, other in zip(parts, others, strict=True)}
+
+    def _parts(self, split: Split) -> dict[str, Tensor]:
+        """Returns, of a split that is not trained on, which rows the areas of some pairs are over."""
+        found: dict[str, Tensor] = {}
+        if split == "train":
+            return found
+        if bool(self._new[split].any()):
+            found["auroc_new"] = torch.cat([self._new[split], torch.ones_like(self._new[split])])
+        pairs, truth = self._rows(split, 0, 0)
+        known = self._met[pairs].all(dim=1)
+        if 0 < int(truth[known].sum()) < int(known.sum()):
+            found["auroc_known"] = known
         return found
 
 
