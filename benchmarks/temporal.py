@@ -49,8 +49,8 @@ def arms(kind: str, sparsity: float, every: int) -> dict[str, Method]:
         "slr": method("slr", sparsity=sparsity),
         "rigl": method("rigl", every=every, sparsity=sparsity),
         "set": method("set", every=every, sparsity=sparsity),
-        "rigl-rescaled": method("rigl", every=every, sparsity=sparsity, rescale=True),
-        "set-rescaled": method("set", every=every, sparsity=sparsity, rescale=True),
+        "rigl-rescaled": method("rigl", every=every, sparsity=sparsity, begin="rescaled"),
+        "set-rescaled": method("set", every=every, sparsity=sparsity, begin="rescaled"),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gossamer.errors import ModelError
-from gossamer.factorize import CP, SVD, Channels, Decomposition, Spatial, Tucker, WhitenedSVD
+from gossamer.factorize import CP, SVD, Channels, Decomposition, Spatial, TensorTrain, Tucker, WhitenedSVD
 from gossamer.factorize.cp import rebuilt
 from gossamer.factorize.decomposition import split, tail
 
@@ -25,6 +26,7 @@ EXACT: list[Decomposition] = [
     Channels(order="outputs"),
     Tucker(),
     Tucker(iterations=0),
+    TensorTrain(),
 ]
 LAYERS = {
     "wide": lambda: nn.Conv2d(6, 4, (3, 2), stride=(2, 1), padding=1),
@@ -180,6 +182,31 @@ def test_tucker_takes_any_pair_of_ranks() -> None:
     """With one input channel behind a 1x1 kernel there are fewer columns than outputs asked for."""
     chain = Tucker().factorize(seeded(lambda: nn.Conv2d(4, 6, (1, 2))), 1, 6)
     assert chain.weight.shape == (6, 4, 1, 2)
+
+
+@given(seed=st.integers(0, 1000), data=st.data())
+def test_a_train_cuts_one_mode_after_another(seed: int, data: st.DataObject) -> None:
+    """TT-SVD by the book, in numpy; and no more is lost than the unfoldings lose together."""
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(4, 6, (3, 2))
+    ranks = tuple(data.draw(st.integers(1, most)) for most in TensorTrain().full(tuple(layer.weight.shape)))
+    chain = TensorTrain().factorize(layer, *ranks)
+    rest = layer.weight.detach().double().permute(1, 2, 3, 0).numpy()
+    whole, cores, before = rest, [], 1
+    for mode, rank in zip((4, 3, 2), ranks, strict=True):
+        left, values, right = np.linalg.svd(rest.reshape(before * mode, -1), full_matrices=False)
+        after = min(rank, len(values))
+        cores.append(left[:, :after].reshape(before, mode, after))
+        rest, before = values[:after, None] * right[:after], after
+    built = np.einsum("aci,ihj,jwk,kn->nchw", *cores, rest)
+    torch.testing.assert_close(chain.weight.detach().double().numpy(), built, rtol=1e-3, atol=1e-4)
+    lost = float(((built - whole.transpose(3, 0, 1, 2)) ** 2).sum())
+    tails = TensorTrain().tails(layer.weight.detach().double())
+    assert lost <= sum(float(tail[rank]) for tail, rank in zip(tails, ranks, strict=True)) + 1e-6
+    for one, next_ in pairwise(chain):  # both sides of a rank share their norms
+        left_norm, right_norm = one.weight.detach().flatten(1).norm(dim=1), next_.weight.detach().transpose(0, 1)
+        used = left_norm > 1e-3
+        assert bool((right_norm.flatten(1).norm(dim=1)[used] > 0).all())
 
 
 def test_cp_recovers_a_tensor_of_its_rank() -> None:

@@ -36,7 +36,7 @@ def multiplied_out(layer: nn.Module, chain: Factorized) -> nn.Module:
 
 
 def ranks_of(form: str) -> tuple[int, ...]:
-    return (3, 2) if form == "tucker" else (3,)
+    return {"tucker": (3, 2), "train": (3, 2, 4)}.get(form, (3,))
 
 
 KERNELS = {
@@ -95,9 +95,10 @@ def test_weights_are_as_many_as_the_forms_say(
         "separable": rank * (inputs * height + width * outputs),
         "tucker": inputs * rank + size * rank * other + outputs * other,
         "cp": rank * (inputs + height + width + outputs),
+        "train": inputs * rank + rank * height * other + other * width * 2 + 2 * outputs,
     }
     for form, count in expected.items():
-        chain = Factorized.like(layer, form, (rank, other) if form == "tucker" else (rank,))
+        chain = Factorized.like(layer, form, {"tucker": (rank, other), "train": (rank, other, 2)}.get(form, (rank,)))
         assert sum(parameter.numel() for parameter in chain.parameters()) == count
         assert chain.weight.shape == layer.weight.shape
 
@@ -141,6 +142,7 @@ def test_making_a_chain_uses_no_chance() -> None:
         (nn.ReLU(), "matrix", (1,), "no linear layer"),
         (nn.Linear(4, 4), "matrx", (1,), "did you mean 'matrix'"),
         (nn.Conv2d(4, 4, 3), "tucker", (1,), "2 ranks of at least 1"),
+        (nn.Conv1d(4, 4, 3), "train", (1, 1, 1), "2 ranks of at least 1"),
         (nn.Linear(4, 4), "matrix", (0,), "at least 1"),
     ],
 )

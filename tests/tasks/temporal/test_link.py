@@ -190,6 +190,35 @@ def test_what_does_not_fit_is_refused(edges):
         for_task("gcn", task)
 
 
+def test_spans_are_split_each_by_itself_and_set_against_their_own_pairs():
+    """Four days of 25 nodes each that never come again."""
+    random = np.random.default_rng(0)
+    day = np.arange(1200) // 300
+    source, target = (random.integers(25, size=1200) + 25 * day for _ in range(2))
+    keep = source != target
+    time = (1000 * (day + 3) + np.arange(1200) % 300)[keep]
+    edges = EdgeList(source[keep], target[keep], np.arange(100), time=time)
+    task = TemporalLink(edges, span=1000, seed=1)
+    for number in range(4):
+        mine = [part.time[part.time // 1000 == number + 3] for part in task.splits.values()]
+        count = int((time // 1000 == number + 3).sum())
+        assert [len(some) for some in mine] == [count - 2 * round(0.2 * count), *[round(0.2 * count)] * 2]
+        assert mine[0].max() <= mine[1].min()
+        assert mine[1].max() <= mine[2].min()
+    every = set(zip(edges.source.tolist(), edges.target.tolist(), strict=True))
+    for split, part in task.splits.items():
+        pairs, _ = pairs_of(task, split)
+        events, drawn = pairs[: len(part)], pairs[len(part) :]
+        assert torch.equal(events, torch.stack([part.source, part.target], dim=1))
+        assert torch.equal(drawn // 25, (events // 25)[:, :1].expand(-1, 2))
+        taken = every if split != "train" else set(map(tuple, events.tolist()))
+        assert not taken & set(map(tuple, drawn.tolist()))
+    with pytest.raises(SettingError, match="span and leaky are both given"):
+        TemporalLink(edges, span=1000, leaky=True)
+    with pytest.raises(SettingError, match="span"):
+        TemporalLink(edges, span=0.0)
+
+
 class Pressed(NoHooks):
     """Adds the squares of the weights to the loss."""
 
