@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -203,10 +202,6 @@ def test_a_train_cuts_one_mode_after_another(seed: int, data: st.DataObject) -> 
     lost = float(((built - whole.transpose(3, 0, 1, 2)) ** 2).sum())
     tails = TensorTrain().tails(layer.weight.detach().double())
     assert lost <= sum(float(tail[rank]) for tail, rank in zip(tails, ranks, strict=True)) + 1e-6
-    for one, next_ in pairwise(chain):  # both sides of a rank share their norms
-        left_norm, right_norm = one.weight.detach().flatten(1).norm(dim=1), next_.weight.detach().transpose(0, 1)
-        used = left_norm > 1e-3
-        assert bool((right_norm.flatten(1).norm(dim=1)[used] > 0).all())
 
 
 def test_cp_recovers_a_tensor_of_its_rank() -> None:
@@ -274,7 +269,7 @@ def test_weights_and_arithmetic_are_those_of_the_chain(how: Decomposition) -> No
     from gossamer.counting import count_macs
 
     layer = nn.Conv2d(3, 4, (3, 5), stride=(2, 3), padding=1, bias=False)
-    ranks = (2, 3)[: len(how.full((4, 3, 3, 5)))]
+    ranks = (2, 3, 4)[: len(how.full((4, 3, 3, 5)))]
     chain = how.factorize(layer, *ranks, products=products_for(layer))
     assert how.weights((4, 3, 3, 5), ranks) == sum(parameter.numel() for parameter in chain.parameters())
     x = torch.randn(2, 3, 11, 12)

@@ -35,8 +35,8 @@ def multiplied_out(layer: nn.Module, chain: Factorized) -> nn.Module:
     return whole
 
 
-def ranks_of(form: str) -> tuple[int, ...]:
-    return {"tucker": (3, 2), "train": (3, 2, 4)}.get(form, (3,))
+def ranks_of(form: str, axes: int = 2) -> tuple[int, ...]:
+    return {"tucker": (3, 2), "train": (3, 2, 4, 2)[: axes + 1]}.get(form, (3,))
 
 
 KERNELS = {
@@ -64,7 +64,7 @@ def test_a_chain_computes_what_its_product_does(form: str, settings: dict) -> No
 def test_kernels_of_other_dimensions(form: str, axes: int) -> None:
     kind = nn.Conv1d if axes == 1 else nn.Conv3d
     layer = kind(3, 4, 3, stride=2, padding=1)
-    chain = filled(layer, form, ranks_of(form))
+    chain = filled(layer, form, ranks_of(form, axes))
     x = torch.randn(2, 3, *[6] * axes, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(chain(x), multiplied_out(layer, chain)(x), rtol=1e-4, atol=1e-4)
 

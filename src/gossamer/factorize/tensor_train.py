@@ -4,7 +4,7 @@ W[n, c, h, w] ≈ Σ A[c, r_1] B[r_1, h, r_2] D[r_2, w, r_3] E[r_3, n]: every mo
 to the next one by a rank. Oseledets, "Tensor-train decomposition", SIAM J. Sci. Comput., 2011, whose TT-SVD cuts the
 modes off one after another: what is left after each cut is written as a product by its leading singular vectors. The
 squared error is at most the sum of what the unfoldings W_(c | h w n), W_(c h | w n), W_(c h w | n) lose at their ranks.
-Ours: the factors on both sides of a rank share their norms equally in the end, as training likes.
+Ours: the factors on both sides of a rank share their norms about equally in the end, as training likes.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _cut(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _balance(train: list[Tensor]) -> None:
-    """Gives both sides of each rank equal norms, from the first rank to the last."""
+    """Gives both sides of each rank equal norms, one rank after the other."""
     for place in range(len(train) - 1):
         left, right = train[place].flatten(0, 1).norm(dim=0), train[place + 1].flatten(1).norm(dim=1)
         share = torch.where((left > 0) & (right > 0), (right / left).sqrt(), torch.ones_like(left))

@@ -6,7 +6,7 @@
 | `inputs` | 1×1 to r, then r → N over K | r | r (C + N·K) |
 | `separable` | C → r over the columns of K, then r → N over its rows | r | r (C·K_h + K_w·N) |
 | `tucker` | 1×1 to r, r → s over K, 1×1 to N | r, s | C·r + K·r·s + N·s |
-| `train` | 1×1 to r_1, one convolution r_i → r_{i+1} an axis of K, 1×1 to N | r_1, ... | C·r_1 + Σ r_i K_i r_{i+1} + N·r_last |
+| `train` | 1×1 to r_1, r_i → r_{i+1} over each axis of K, 1×1 to N | r_1, ... | C·r_1 + Σ r_i K_i r_{i+1} + N·r_n |
 | `depthwise` | r kernels K for each channel alone, then 1×1 from C·r to N | r | r C (K + N) |
 | `cp` | 1×1 to r, one convolution an axis of K with a kernel a channel, 1×1 to N | r | r (C + Σ K_a + N) |
 
