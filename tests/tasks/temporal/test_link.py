@@ -213,6 +213,11 @@ def test_spans_are_split_each_by_itself_and_set_against_their_own_pairs():
         assert torch.equal(drawn // 25, (events // 25)[:, :1].expand(-1, 2))
         taken = every if split != "train" else set(map(tuple, events.tolist()))
         assert not taken & set(map(tuple, drawn.tolist()))
+    pair = EdgeList(np.tile([0, 1], 6), np.tile([1, 0], 6), np.arange(100), time=np.arange(12))
+    both = {name: np.concatenate([getattr(pair, name), getattr(edges, name)]) for name in ("source", "target", "time")}
+    joined = EdgeList(both["source"], both["target"], np.arange(100), time=both["time"])
+    rows, _ = pairs_of(TemporalLink(joined, span=1000), "test")  # the first span has two nodes, both ways joined
+    assert len(rows) == 2 * len(TemporalLink(joined, span=1000).splits["test"])
     with pytest.raises(SettingError, match="span and leaky are both given"):
         TemporalLink(edges, span=1000, leaky=True)
     with pytest.raises(SettingError, match="span"):

@@ -6,11 +6,11 @@ which keep the event's source. The earliest events train and the latest test. Ou
 known: walks see training events only, training pairs are drawn against training events only, and validation lies
 between training and test. Pairs without an edge are of nodes that the events of their split, or earlier ones, touch.
 Were they of all nodes, one that comes later would be in training in such pairs alone, and the network would learn that
-nodes without a history have no events. Where nearly all nodes come and go within a day, the last days say nothing of
-vectors that were learned before them; there `span` cuts each day in three, and all that is said above holds within it:
-an event is set against pairs of the same day. What is learned on one day's nodes is then tried on other, earlier days'
-too, but never on a later part of what it has seen. `leaky` gives the protocol of the paper's code instead, for
-comparison.
+nodes without a history have no events. Where nearly all nodes come and go within an hour, the last ones say nothing of
+vectors that were learned before them; there `span` cuts each hour in three, and all that is said above holds within it:
+an event is set against pairs of the same hour, or of any where that has none. What is learned on one hour's nodes is
+then tried on those of earlier ones too, but never on an earlier part of what it has seen. `leaky` gives the protocol of
+the paper's code instead, for comparison.
 """
 
 from __future__ import annotations
@@ -195,17 +195,28 @@ def _samplers(events: Events, splits: dict[Split, Events], *, span: float | None
     if leaky:
         one = NegativeSampler(every)
         return {part: [(torch.arange(len(some)), one)] for part, some in splits.items()}
-    found: dict[Split, Samplers] = {"train": [], "val": [], "test": []}
+    whole = _known(splits, every)
+    if span is None:
+        return {part: [(torch.arange(len(splits[part])), sampler)] for part, sampler in whole.items()}
+    found: dict[Split, Samplers] = {part: [] for part in splits}
     rows = {part: _by_span(some, span) for part, some in splits.items()}
     for number, within in _by_span(events, span).items():
-        whole, met = events.at(within).graph() if span else every, torch.empty(0, dtype=torch.int64)
-        for part, samplers in found.items():
-            mine = rows[part].get(number)
-            if mine is None:
-                continue
-            met = torch.cat([met, _touched(splits[part].at(mine))])
-            known = splits[part].at(mine).graph() if part == "train" else whole
-            samplers.append((mine, NegativeSampler(known, among=met)))
+        parts = {part: splits[part].at(mine[number]) for part, mine in rows.items() if number in mine}
+        for part, sampler in _known(parts, events.at(within).graph()).items():
+            found[part].append((rows[part][number], sampler if len(sampler) else whole[part]))
+    return found
+
+
+def _known(parts: dict[Split, Events], every: Graph) -> dict[Split, NegativeSampler]:
+    """Returns what draws, for each part, pairs of nodes that were met by its end, without any edge there is.
+
+    Training knows its own edges only.
+    """
+    met = torch.empty(0, dtype=torch.int64)
+    found: dict[Split, NegativeSampler] = {}
+    for part, some in parts.items():
+        met = torch.cat([met, _touched(some)])
+        found[part] = NegativeSampler(some.graph() if part == "train" else every, among=met)
     return found
 
 
