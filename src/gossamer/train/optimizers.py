@@ -149,6 +149,8 @@ def _updates(optimizer: torch.optim.Optimizer) -> list[Callable[[], None]] | Non
     found = []
     for group in optimizer.param_groups:
         moved = [part for part in group["params"] if part.grad is not None]
+        if not moved:
+            continue
         if not group["fused"] or any(part.dtype is not torch.float32 or not part.is_cpu for part in moved):
             return None
         update = kernel(group, moved, [optimizer.state.get(part, {}) for part in moved])

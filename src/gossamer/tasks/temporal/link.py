@@ -106,7 +106,8 @@ class TemporalLink(OnVectors):
 
     def learn(self, model: nn.Module, batch: Rows) -> Tensor | None:
         """Returns the loss of a batch, its gradients left in the parameters of a plain network; None for others."""
-        if type(model) is FNN and model.linears[-1].out_features == 1:
+        own = type(self).loss is TemporalLink.loss  # a subclass may have another
+        if own and type(model) is FNN and model.linears[-1].out_features == 1:
             return model.learn_logistic(batch.x, batch.y)
         return None
 
