@@ -78,7 +78,7 @@ const char* gossamer::bind::instruction_set() { return kernels().name; }
 
 NB_MODULE(_native, m) {
   const nb::call_guard<nb::gil_scoped_release> unlocked;
-  m.attr("interface") = 10;
+  m.attr("interface") = 11;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Level level : usable_levels()) names.emplace_back(name_of(level));

@@ -135,6 +135,14 @@ void bind_sampling(nb::module_& m) {
       },
       unlocked);
   m.def(
+      "draw_free",
+      [](Size nodes, Address free_below, Address guide, int shift, Size count, Address first, Address bound,
+         std::uint64_t key, Address pairs, int threads) {
+        draw_free({nodes, at<const Size>(free_below), at<const Size>(guide), shift, count, at<const Size>(first),
+                   at<const Size>(bound), key, at<Size>(pairs), threads});
+      },
+      unlocked);
+  m.def(
       "skipgram",
       [](Address vectors, Address contexts, Size nodes, Size stride, Address walks, Size count,
          Size length, Address keep, Address noise, Size window, Size negatives, double rate, double final_rate,

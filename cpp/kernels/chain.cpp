@@ -6,6 +6,8 @@
 //
 //   loss = mean of max(z, 0) - z y + log(1 + exp(-|z|)),    dloss/dz = (1 / (1 + exp(-z)) - y) / rows
 #include <cmath>
+#include <type_traits>
+#include <utility>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -56,7 +58,7 @@ int64_t parameters(const LogisticChain& c) {
 
 int64_t widest(const LogisticChain& c) {
   int64_t width = 1;
-  for (int64_t n = 0; n < c.layers; ++n) width = larger(width, c.layer[n].outputs);
+  for (int64_t n = 0; n + 1 < c.layers; ++n) width = larger(width, c.layer[n].outputs);
   return width;
 }
 
@@ -68,7 +70,7 @@ struct Room {
 
 Room room_of(const LogisticChain& c) {
   Room room{0, kChainBlock * widest(c), 0};
-  for (int64_t n = 0; n < c.layers; ++n) {
+  for (int64_t n = 0; n + 1 < c.layers; ++n) {
     const ChainLayer& l = c.layer[n];
     room.hidden += kChainBlock * l.outputs;
     const std::size_t most =
@@ -80,47 +82,103 @@ Room room_of(const LogisticChain& c) {
   return room;
 }
 
+// The logistic losses of a block; the product, at most 2^kChainBlock, stands for the sum of logarithms of its factors.
+struct Losses {
+  double sum = 0.0, product = 1.0;
+
+  // Adds that of a score; returns its derivative.
+  float add(float z, float y) {
+    const float power = std::exp(-std::fabs(z));
+    sum += (z > 0.0f ? z : 0.0f) - z * y;
+    product *= 1.0 + power;
+    return (z >= 0.0f ? 1.0f : power) / (1.0f + power) - y;
+  }
+  double total() const { return sum + std::log(product); }
+};
+
+// R rows at `below` through the last layer and back: adds to its gradients, and writes that of `below`, if asked for.
+template <int R>
+void last_rows(const ChainLayer& l, const float* below, const float* y, float share, Losses& losses, float* weight_grad,
+               float* bias_grad, float* back) {
+  const int64_t wide = l.inputs / kLanes * kLanes;
+  vec<kLanes> sums[R] = {};
+  for (int64_t j = 0; j < wide; j += kLanes) {
+    const vec<kLanes> weight = load<kLanes>(l.weight + j);
+    GOSSAMER_UNROLL
+    for (int r = 0; r < R; ++r) sums[r] += load<kLanes>(below + r * l.inputs + j) * weight;
+  }
+  float slopes[R];
+  for (int r = 0; r < R; ++r) {
+    float z = lane_sum<kLanes>(sums[r]) + (l.bias ? *l.bias : 0.0f);
+    for (int64_t j = wide; j < l.inputs; ++j) z += below[r * l.inputs + j] * l.weight[j];
+    slopes[r] = losses.add(z, y[r]) * share;
+    *bias_grad += slopes[r];
+  }
+  for (int64_t j = 0; j < wide; j += kLanes) {
+    const vec<kLanes> weight = load<kLanes>(l.weight + j), zero{};
+    vec<kLanes> sum = load<kLanes>(weight_grad + j);
+    GOSSAMER_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const vec<kLanes> x = load<kLanes>(below + r * l.inputs + j);
+      sum += slopes[r] * x;
+      if (back) store<kLanes>(back + r * l.inputs + j, x > zero ? slopes[r] * weight : zero);
+    }
+    store<kLanes>(weight_grad + j, sum);
+  }
+  for (int64_t j = wide; j < l.inputs; ++j)
+    for (int r = 0; r < R; ++r) {
+      const float x = below[r * l.inputs + j];
+      weight_grad[j] += slopes[r] * x;
+      if (back) back[r * l.inputs + j] = x > 0.0f ? slopes[r] * l.weight[j] : 0.0f;
+    }
+}
+
+constexpr int kTogether = 4;  // rows that share a pass over the last layer's weight
+
 // Sends `rows` rows through; returns the sum of their losses.
 double run_block(const LogisticChain& c, const Room& room, int64_t first, int64_t rows, float* own, float* gradients) {
   float* lent = own + room.hidden + 2 * room.flow;
   const float* below = c.x + first * c.layer[0].inputs;
   float* out = own;
-  for (int64_t n = 0; n < c.layers; ++n) {
+  for (int64_t n = 0; n + 1 < c.layers; ++n) {
     const ChainLayer& l = c.layer[n];
-    if (n) below = out, out += kChainBlock * c.layer[n - 1].outputs;
-    multiply(l.forward, forward_of(l, rows, below, n + 1 < c.layers, out), lent);
+    multiply(l.forward, forward_of(l, rows, below, true, out), lent);
+    below = out;
+    out += kChainBlock * l.outputs;
   }
-  double loss = 0.0;
   float* flow = own + room.hidden;
   float* next = flow + room.flow;
+  const ChainLayer& last = c.layer[c.layers - 1];
+  float bias_grad = 0.0f;
+  gradients -= last.inputs + (last.bias ? 1 : 0);
+  for (int64_t j = 0; j < last.inputs; ++j) gradients[j] = 0.0f;
+  Losses losses;
   const float share = 1.0f / static_cast<float>(c.rows);
-  double product = 1.0;  // of 1 + exp(-|z|), at most 2^kChainBlock: one logarithm a block
-  for (int64_t r = 0; r < rows; ++r) {
-    const float z = out[r], y = c.y[first + r], power = std::exp(-std::fabs(z));
-    loss += (z > 0.0f ? z : 0.0f) - z * y;
-    product *= 1.0 + power;
-    flow[r] = ((z >= 0.0f ? 1.0f : power) / (1.0f + power) - y) * share;
-  }
-  loss += std::log(product);
-  for (int64_t n = c.layers - 1; n >= 0; --n) {
+  const auto send = [&](auto count, int64_t r) {
+    last_rows<count>(last, below + r * last.inputs, c.y + first + r, share, losses, gradients, &bias_grad,
+                     c.layers > 1 ? flow + r * last.inputs : nullptr);
+  };
+  int64_t r = 0;
+  for (; r + kTogether <= rows; r += kTogether) send(std::integral_constant<int, kTogether>{}, r);
+  for (; r < rows; ++r) send(std::integral_constant<int, 1>{}, r);
+  if (last.bias) gradients[last.inputs] = bias_grad;
+  for (int64_t n = c.layers - 2; n >= 0; --n) {
     const ChainLayer& l = c.layer[n];
-    out -= n ? kChainBlock * c.layer[n - 1].outputs : 0;
-    below = n ? out : c.x + first * l.inputs;
+    out -= kChainBlock * l.outputs;
+    below = n ? out - kChainBlock * c.layer[n - 1].outputs : c.x + first * l.inputs;
     gradients -= l.outputs * (l.inputs + (l.bias ? 1 : 0));
     multiply(l.weights, weights_of(l, rows, flow, below, gradients), lent);
     if (l.bias) {
       float* sums = gradients + l.outputs * l.inputs;
       for (int64_t j = 0; j < l.outputs; ++j) sums[j] = 0.0f;
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t j = 0; j < l.outputs; ++j) sums[j] += flow[r * l.outputs + j];
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < l.outputs; ++j) sums[j] += flow[i * l.outputs + j];
     }
     if (n == 0) break;
     multiply(l.back, back_of(l, rows, flow, below, next), lent);
-    float* used = flow;
-    flow = next;
-    next = used;
+    std::swap(flow, next);
   }
-  return loss;
+  return losses.total();
 }
 
 // Adds to numbers that are there, or writes the first; returns where the next ones are.

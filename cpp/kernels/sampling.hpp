@@ -110,4 +110,21 @@ struct Growing {
 // Walks forward in time over rows that grow, with the law of walk_temporal; of the bounds only the first of each row counts.
 bool walk_growing(const Walk& walk, const Growing& rows);
 
+// Pairs (s, t), s * nodes + t being their number, that are drawn among the free numbers in ascending order: draw i takes
+// the free number first[i] + below(bound[i]) of its own stream.
+struct FreePairs {
+  std::int64_t nodes;
+  const std::int64_t* free_below;  // (taken) ascending: of each taken number, how many free ones are below it
+  const std::int64_t* guide;       // (parts + 1) how many of these are below part << shift
+  int shift;
+  std::int64_t count;
+  const std::int64_t* first;       // (count), or null: all zero
+  const std::int64_t* bound;       // (count) above 0
+  std::uint64_t key;
+  std::int64_t* pairs;             // (2, count)
+  int threads;
+};
+
+void draw_free(const FreePairs& pairs);
+
 }  // namespace gossamer

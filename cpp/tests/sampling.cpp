@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../kernels/random.hpp"
 #include "check.hpp"
 
 namespace gossamer::tests {
@@ -100,6 +101,33 @@ void walks(const Sparse& graph, int kind) {
     }
 }
 
+void draws_free(const Sparse& graph) {
+  std::vector<std::int64_t> free_below, guide{0}, free_numbers;
+  const std::int64_t all = graph.rows * graph.rows;
+  std::vector<bool> taken(static_cast<std::size_t>(all));
+  for (std::int64_t e = 0; e < graph.entries(); ++e) taken[graph.row_of[e] * graph.rows + graph.indices[e]] = true;
+  for (std::int64_t n = 0; n < all; ++n)
+    if (taken[n])
+      free_below.push_back(static_cast<std::int64_t>(free_numbers.size()));
+    else
+      free_numbers.push_back(n);
+  const std::int64_t free = static_cast<std::int64_t>(free_numbers.size()), count = 20000;
+  const int shift = 3;
+  for (std::int64_t part = 1; (part - 1) << shift <= free; ++part)
+    guide.push_back(std::lower_bound(free_below.begin(), free_below.end(), part << shift) - free_below.begin());
+  const std::vector<std::int64_t> bound(count, free);
+  const auto pairs = same_for_all_threads<std::int64_t>(
+      2 * count, "free pairs", [&](std::vector<std::int64_t>& out, int threads) {
+        draw_free({graph.rows, free_below.data(), guide.data(), shift, count, nullptr, bound.data(), 3, out.data(),
+                   threads});
+        return true;
+      });
+  for (std::int64_t i = 0; i < count; ++i) {
+    gossamer::Stream random(3, i);
+    expect(pairs[i] * graph.rows + pairs[count + i] == free_numbers[random.below(free)], "free pairs: wrong number");
+  }
+}
+
 }  // namespace
 
 void test_sampling() {
@@ -110,6 +138,7 @@ void test_sampling() {
   draws(graph, -1, false, random);
   induces(graph);
   for (const int kind : {0, 1, 2}) walks(graph, kind);
+  draws_free(graph);
 }
 
 }  // namespace gossamer::tests

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from gossamer.errors import SettingError, unknown
 
-INTERFACE = 10  # rises with every change of what the native functions take
+INTERFACE = 11  # rises with every change of what the native functions take
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gossamer.errors import ModelError
-from gossamer.factorize import CP, SVD, Channels, Decomposition, Spatial, Tucker, WhitenedSVD
+from gossamer.factorize import CP, SVD, Channels, Decomposition, Spatial, TensorTrain, Tucker, WhitenedSVD
 from gossamer.factorize.cp import rebuilt
 from gossamer.factorize.decomposition import split, tail
 
@@ -25,6 +25,7 @@ EXACT: list[Decomposition] = [
     Channels(order="outputs"),
     Tucker(),
     Tucker(iterations=0),
+    TensorTrain(),
 ]
 LAYERS = {
     "wide": lambda: nn.Conv2d(6, 4, (3, 2), stride=(2, 1), padding=1),
@@ -182,6 +183,27 @@ def test_tucker_takes_any_pair_of_ranks() -> None:
     assert chain.weight.shape == (6, 4, 1, 2)
 
 
+@given(seed=st.integers(0, 1000), data=st.data())
+def test_a_train_cuts_one_mode_after_another(seed: int, data: st.DataObject) -> None:
+    """TT-SVD by the book, in numpy; and no more is lost than the unfoldings lose together."""
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(4, 6, (3, 2))
+    ranks = tuple(data.draw(st.integers(1, most)) for most in TensorTrain().full(tuple(layer.weight.shape)))
+    chain = TensorTrain().factorize(layer, *ranks)
+    rest = layer.weight.detach().double().permute(1, 2, 3, 0).numpy()
+    whole, cores, before = rest, [], 1
+    for mode, rank in zip((4, 3, 2), ranks, strict=True):
+        left, values, right = np.linalg.svd(rest.reshape(before * mode, -1), full_matrices=False)
+        after = min(rank, len(values))
+        cores.append(left[:, :after].reshape(before, mode, after))
+        rest, before = values[:after, None] * right[:after], after
+    built = np.einsum("aci,ihj,jwk,kn->nchw", *cores, rest)
+    torch.testing.assert_close(chain.weight.detach().double().numpy(), built, rtol=1e-3, atol=1e-4)
+    lost = float(((built - whole.transpose(3, 0, 1, 2)) ** 2).sum())
+    tails = TensorTrain().tails(layer.weight.detach().double())
+    assert lost <= sum(float(tail[rank]) for tail, rank in zip(tails, ranks, strict=True)) + 1e-6
+
+
 def test_cp_recovers_a_tensor_of_its_rank() -> None:
     generator = torch.Generator().manual_seed(3)
     factors = [torch.randn(size, 3, generator=generator, dtype=torch.float64) for size in (6, 5, 3, 3)]
@@ -247,7 +269,7 @@ def test_weights_and_arithmetic_are_those_of_the_chain(how: Decomposition) -> No
     from gossamer.counting import count_macs
 
     layer = nn.Conv2d(3, 4, (3, 5), stride=(2, 3), padding=1, bias=False)
-    ranks = (2, 3)[: len(how.full((4, 3, 3, 5)))]
+    ranks = (2, 3, 4)[: len(how.full((4, 3, 3, 5)))]
     chain = how.factorize(layer, *ranks, products=products_for(layer))
     assert how.weights((4, 3, 3, 5), ranks) == sum(parameter.numel() for parameter in chain.parameters())
     x = torch.randn(2, 3, 11, 12)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gossamer.kernels import native
 from gossamer.models.graph import FNN
-from gossamer.nn.chain import chain, chain_logistic, chains
+from gossamer.nn.chain import chain, chain_logistic, chains, learn_logistic
 from gossamer.nn.dropout import kept_share
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no native kernels here")
@@ -110,3 +110,19 @@ def test_the_network_has_the_same_loss_both_ways(dropout):
     loss = net.logistic_loss(x, y)
     torch.manual_seed(1)
     torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(net(x)[:, 0], y))
+
+
+def test_learning_leaves_the_gradients_of_the_loss():
+    layers = network(6, 20, 1)
+    x, y = torch.randn(300, 6), (torch.randn(300) > 0).float()
+    loss = F.binary_cross_entropy_with_logits(one_by_one(x, layers)[:, 0], y)
+    loss.backward()
+    wanted = [part.grad for layer in layers for part in layer.parameters()]
+    layers[0].bias.requires_grad_(False)
+    found = learn_logistic(x, y, layers)
+    torch.testing.assert_close(found, loss.detach())
+    assert not found.requires_grad
+    assert layers[0].bias.grad is None
+    for part, gradient in zip((part for layer in layers for part in layer.parameters()), wanted, strict=True):
+        if part.requires_grad:
+            torch.testing.assert_close(part.grad, gradient, rtol=1e-4, atol=1e-6)

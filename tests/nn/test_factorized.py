@@ -35,8 +35,8 @@ def multiplied_out(layer: nn.Module, chain: Factorized) -> nn.Module:
     return whole
 
 
-def ranks_of(form: str) -> tuple[int, ...]:
-    return (3, 2) if form == "tucker" else (3,)
+def ranks_of(form: str, axes: int = 2) -> tuple[int, ...]:
+    return {"tucker": (3, 2), "train": (3, 2, 4, 2)[: axes + 1]}.get(form, (3,))
 
 
 KERNELS = {
@@ -64,7 +64,7 @@ def test_a_chain_computes_what_its_product_does(form: str, settings: dict) -> No
 def test_kernels_of_other_dimensions(form: str, axes: int) -> None:
     kind = nn.Conv1d if axes == 1 else nn.Conv3d
     layer = kind(3, 4, 3, stride=2, padding=1)
-    chain = filled(layer, form, ranks_of(form))
+    chain = filled(layer, form, ranks_of(form, axes))
     x = torch.randn(2, 3, *[6] * axes, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(chain(x), multiplied_out(layer, chain)(x), rtol=1e-4, atol=1e-4)
 
@@ -95,9 +95,10 @@ def test_weights_are_as_many_as_the_forms_say(
         "separable": rank * (inputs * height + width * outputs),
         "tucker": inputs * rank + size * rank * other + outputs * other,
         "cp": rank * (inputs + height + width + outputs),
+        "train": inputs * rank + rank * height * other + other * width * 2 + 2 * outputs,
     }
     for form, count in expected.items():
-        chain = Factorized.like(layer, form, (rank, other) if form == "tucker" else (rank,))
+        chain = Factorized.like(layer, form, {"tucker": (rank, other), "train": (rank, other, 2)}.get(form, (rank,)))
         assert sum(parameter.numel() for parameter in chain.parameters()) == count
         assert chain.weight.shape == layer.weight.shape
 
@@ -141,6 +142,7 @@ def test_making_a_chain_uses_no_chance() -> None:
         (nn.ReLU(), "matrix", (1,), "no linear layer"),
         (nn.Linear(4, 4), "matrx", (1,), "did you mean 'matrix'"),
         (nn.Conv2d(4, 4, 3), "tucker", (1,), "2 ranks of at least 1"),
+        (nn.Conv1d(4, 4, 3), "train", (1, 1, 1), "2 ranks of at least 1"),
         (nn.Linear(4, 4), "matrix", (0,), "at least 1"),
     ],
 )

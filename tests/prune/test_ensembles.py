@@ -250,7 +250,7 @@ def test_growth_takes_the_pairs_that_correlate_most_and_starts_them_as_asked() -
 def test_redrawn_weights_have_the_spread_of_the_inputs_that_stay() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(400, 64)
-    masks = begun(nn.Sequential(layer), GroupToGroup(within=0.9, between=0.033), 0.75, redraw=True)
+    masks = begun(nn.Sequential(layer), GroupToGroup(within=0.9, between=0.033), 0.75, begin="redrawn")
     fan_in = masks["0.weight"].sum(1)
     unit = layer.weight.detach() * (fan_in / 2.0).sqrt()[:, None]
     assert float(unit[masks["0.weight"]].std()) == pytest.approx(1.0, abs=0.05)

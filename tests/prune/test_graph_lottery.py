@@ -12,7 +12,7 @@ from gossamer.compression import compress, method
 from gossamer.errors import ModelError
 from gossamer.graph import Links, csbm
 from gossamer.models import build
-from gossamer.prune.graph_lottery import GraphLottery
+from gossamer.prune.graph_lottery import GraphLottery, Round
 from gossamer.tasks import GraphClassification, NodeClassification
 from gossamer.train import SGD, Training
 from tests.graph.test_kept import same
@@ -31,20 +31,35 @@ def network() -> nn.Module:
 
 
 def test_rounds_are_those_of_the_paper() -> None:
-    rounds = GraphLottery(sparsity=1 - 0.8**3).rounds(epochs=40, steps=2)
-    assert [one.step for one in rounds] == [20, 40, 60]
-    assert [one.sparsity for one in rounds] == pytest.approx([0.2, 0.36, 0.488])
-    assert [one.edges_removed for one in rounds] == pytest.approx([0.05, 0.0975, 0.142625])
-    between = GraphLottery(sparsity=0.3).rounds(epochs=30, steps=1)
+    def rounds(sparsity: float, epochs: int, steps: int, least: int = 1) -> tuple[Round, ...]:
+        return GraphLottery(sparsity=sparsity, least_steps=least).rounds(epochs, steps)
+
+    three = rounds(1 - 0.8**3, 40, 2)
+    assert [one.step for one in three] == [20, 40, 60]
+    assert [one.sparsity for one in three] == pytest.approx([0.2, 0.36, 0.488])
+    assert [one.edges_removed for one in three] == pytest.approx([0.05, 0.0975, 0.142625])
+    between = rounds(0.3, 30, 1)
     assert [one.sparsity for one in between] == pytest.approx([0.2, 0.3])
     assert 0.05 < between[-1].edges_removed < 0.0975
-    assert GraphLottery(sparsity=0.0).rounds(epochs=10, steps=1) == ()
-    assert [one.step for one in GraphLottery(sparsity=0.9).rounds(epochs=3, steps=1)] == [1, 2]
-    assert [one.step for one in GraphLottery(sparsity=0.9).rounds(epochs=1, steps=4)] == [0]
+    assert rounds(0.0, 10, 1) == ()
+    assert [one.step for one in rounds(0.9, 3, 1)] == [1, 2]
+    assert [one.step for one in rounds(0.9, 1, 4)] == [0]
+
+
+def test_rounds_that_would_be_too_short_are_made_together() -> None:
+    eleven = GraphLottery(sparsity=0.9)  # 0.8^11 < 0.1
+    assert len(eleven.rounds(600, 1)) == 11
+    few = eleven.rounds(200, 1)
+    assert [one.step for one in few] == [50, 100, 150]
+    assert [one.sparsity for one in few] == pytest.approx([1 - 0.8**3, 1 - 0.8**7, 0.9])
+    assert few[-1].edges_removed == eleven.rounds(600, 1)[-1].edges_removed
+    assert [one.step for one in eleven.rounds(10, 5)] == [25]
 
 
 def test_fractions_are_exact_and_both_directions_go() -> None:
-    found = compress(network(), task(), method("graph-lottery", sparsity=0.36), training=Training(epochs=6), **QUICK)
+    found = compress(
+        network(), task(), method("graph-lottery", sparsity=0.36, least_steps=1), training=Training(epochs=6), **QUICK
+    )
     whole, left = task().graph, found.task.graphs()[0]
     assert found.sparsity == pytest.approx(0.36, abs=0.01)
     assert left.is_undirected()
@@ -148,7 +163,9 @@ def test_of_many_graphs_each_loses_its_share_and_a_note_says_what_chance_did() -
 
 
 def test_too_few_epochs_are_said_and_none_cut_at_once() -> None:
-    short = compress(network(), task(), method("graph-lottery", sparsity=0.9), training=Training(epochs=3), **QUICK)
+    short = compress(
+        network(), task(), method("graph-lottery", sparsity=0.9, least_steps=1), training=Training(epochs=3), **QUICK
+    )
     assert any("11 rounds were made as 2" in note for note in short.notes)
     assert short.sparsity == pytest.approx(0.9, abs=0.01)
     none = compress(network(), task(), method("graph-lottery", sparsity=0.9), training=Training(epochs=0), **QUICK)
@@ -188,7 +205,7 @@ def test_it_trains_with_dropped_edges_and_after_another_method() -> None:
 
 
 def test_masked_training_takes_less_as_edges_and_weights_go() -> None:
-    run = GraphLottery(sparsity=0.36).start(network(), task(), epochs=6)
+    run = GraphLottery(sparsity=0.36, least_steps=1).start(network(), task(), epochs=6)
     costs = []
     optimizer = torch.optim.SGD(run.model.parameters(), lr=0.1)
     assert run.task is not None
@@ -206,7 +223,7 @@ def test_masked_training_takes_less_as_edges_and_weights_go() -> None:
 
 def test_a_loop_that_ends_early_gets_all_that_was_asked_for() -> None:
     given, model = task(), network()
-    run = GraphLottery(sparsity=0.9, rate=0.05).start(model, given, epochs=40)
+    run = GraphLottery(sparsity=0.9, rate=0.05, least_steps=1).start(model, given, epochs=40)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     assert run.task is not None
     run.task.loss(run.model, next(run.task.batches("train"))).backward()

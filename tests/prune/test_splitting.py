@@ -103,7 +103,7 @@ def distance(model: nn.Module, granularity: Granularity, sparsity: float, values
 @pytest.mark.parametrize("name", ["slr", "admm"])
 def test_it_trains_splits_cuts_and_retrains(name: str) -> None:
     task, model = Regression(), network()
-    run = method(name, sparsity=0.75).start(model, task, epochs=8)
+    run = method(name, sparsity=0.75, least_steps=1).start(model, task, epochs=8)
     optimizer = sgd(model)
     seen = []
     for epoch in range(8):
@@ -121,7 +121,7 @@ def test_it_trains_splits_cuts_and_retrains(name: str) -> None:
 
 def test_the_first_penalty_is_the_distance_to_the_cut_network() -> None:
     model = network()
-    run = method("slr", sparsity=0.75, pretrain=0.0, rho=0.3).start(model, Regression(), epochs=4)
+    run = method("slr", sparsity=0.75, pretrain=0.0, rho=0.3, least_steps=1).start(model, Regression(), epochs=4)
     weights = [model[0].weight, model[2].weight]
     lost = sum(float(w.detach().square().sum()) for w in weights)
     kept = method("slr", sparsity=0.75).start(network(), Regression(), epochs=0).finish()
@@ -151,9 +151,20 @@ def test_what_is_reported_is_what_training_without_retraining_would_give() -> No
     assert again.report["residual"] == cut.report["residual"]
     assert cut.to_json()["report"] == cut.report
     assert any("before 2 more epochs, test accuracy was" in note for note in long.notes)
-    assert cut.notes == (
-        "The copy was projected anew every 2 steps, too often for the weights to follow it; set every to 5 epochs.",
-    )
+    assert cut.notes == ()
+
+
+@pytest.mark.parametrize(("epochs", "every", "updates"), [(41, 1, 4), (41, 7, 5), (41, 12, 3), (6, 1, 1)])
+def test_projections_are_some_steps_apart(epochs: int, every: int, updates: int) -> None:
+    """A full-batch epoch is one step: ten of them at least, unless fewer lie between the split and the cut."""
+    task = CNN.task()
+    chosen = method("slr", every=every, least_steps=10 * task.steps() if every == 1 else 1, pretrain=0.0, retrain=0.0)
+    run = chosen.start(CNN.model(), task, epochs=epochs)
+    for epoch in range(epochs):
+        run.after_loss(torch.tensor(1.0))
+        run.penalty()
+        run.after_epoch(epoch)
+    assert run.report()["updates"] == updates
 
 
 @pytest.mark.parametrize(
@@ -212,7 +223,7 @@ def test_a_strong_pull_leaves_little_to_cut() -> None:
 
 
 def test_a_loop_that_does_not_say_its_loss_is_refused() -> None:
-    run = method("slr", pretrain=0.0).start(network(), Regression(), epochs=4)
+    run = method("slr", pretrain=0.0, least_steps=1).start(network(), Regression(), epochs=4)
     run.penalty()
     with pytest.raises(TrainingError, match="was not told the loss"):
         run.after_epoch(0)

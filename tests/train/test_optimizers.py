@@ -129,3 +129,34 @@ def test_one_thread_updates_few_parameters_and_all_update_many() -> None:
         assert counts == [1, 2]
     finally:
         torch.set_num_threads(set_threads)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), SGD(), SGD(nesterov=True), SGD(momentum=0.0)])
+def test_few_parameters_are_updated_as_by_the_optimiser_itself(optimizer: Optimizer) -> None:
+    def run(step: Any) -> tuple[list[torch.Tensor], dict[str, Any]]:
+        torch.manual_seed(0)
+        parts = [nn.Parameter(torch.randn(7, 3)), nn.Parameter(torch.randn(5)), nn.Parameter(torch.randn(2))]
+        built = optimizer.build(parts)
+        for _ in range(4):
+            for part in parts[:2]:  # the last has no gradient
+                part.grad = torch.randn_like(part)
+            step(built)
+        return [part.detach() for part in parts], built.state_dict()["state"]
+
+    for found, wanted in zip(run(take_step)[0], run(lambda built: built.step())[0], strict=True):
+        assert torch.equal(found, wanted)
+    states = run(take_step)[1], run(lambda built: built.step())[1]
+    assert states[0].keys() == states[1].keys()
+    for place in states[0]:
+        for name, value in states[1][place].items():
+            assert torch.equal(torch.as_tensor(states[0][place][name]), torch.as_tensor(value)), name
+
+
+def test_what_watches_an_optimiser_sees_every_step() -> None:
+    part = nn.Parameter(torch.ones(2))
+    built, seen = SGD(momentum=0.0).build([part]), []
+    built.register_step_post_hook(lambda *_: seen.append(1))
+    for _ in range(3):
+        part.grad = GRADIENT.clone()
+        take_step(built)
+    assert len(seen) == 3

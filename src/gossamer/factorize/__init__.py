@@ -20,6 +20,7 @@ from gossamer.factorize.penalties import Penalty as Penalty
 from gossamer.factorize.penalties import TailEnergy as TailEnergy
 from gossamer.factorize.spatial import Spatial as Spatial
 from gossamer.factorize.svd import SVD as SVD
+from gossamer.factorize.tensor_train import TensorTrain as TensorTrain
 from gossamer.factorize.tucker import Tucker as Tucker
 from gossamer.factorize.vbmf import vbmf_rank as vbmf_rank
 from gossamer.factorize.whitened import WhitenedSVD as WhitenedSVD
@@ -44,6 +45,7 @@ __all__ = [
     "Rank",
     "Spatial",
     "TailEnergy",
+    "TensorTrain",
     "Tucker",
     "Uniform",
     "WhitenedSVD",

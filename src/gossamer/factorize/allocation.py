@@ -25,6 +25,7 @@ from gossamer.settings import Settings
 
 Ratio = Literal["parameter", "mac"]
 _NOTHING = 1e-12  # a relative squared error that is rounding
+_TRIED = 1 << 20  # combinations of ranks of a layer; where there are more, the higher ranks are tried in larger steps
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def choices_of(
     found: list[Choice] = []
     starts: list[Choice] = []
     for how, tails, highest in ways:
-        ranks = np.meshgrid(*(np.arange(1, most + 1) for most in highest), indexing="ij")
+        ranks = np.meshgrid(*_grid(highest), indexing="ij")
         weights = how.weights(shape, ranks).ravel()
         cost = (how.macs(shape, ranks, places) if per == "mac" else how.weights(shape, ranks)).ravel()
         whole = max(float(tails[0][0]), 1e-300)
@@ -149,6 +150,18 @@ def choices_of(
     best = [found[i] for i in _pareto(_field(found, "cost"), _field(found, "error"), np.arange(len(found)))]
     start = min(starts, key=lambda one: one.cost) if ceiling and starts else dense
     return [start, *(one for one in best if one.cost < start.cost and one.error >= start.error)]
+
+
+def _grid(highest: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """Returns the ranks that are tried, the highest among them: all, or so many that grow alike by a factor.
+
+    >>> [len(ranks) for ranks in _grid((64, 100))], [len(ranks) for ranks in _grid((64, 900, 900))]
+    ([64, 100], [46, 75, 75])
+    """
+    if math.prod(highest) <= _TRIED:
+        return [np.arange(1, most + 1) for most in highest]
+    count = int(_TRIED ** (1.0 / len(highest)))
+    return [np.unique(np.geomspace(1, most, min(most, count)).round().astype(np.int64)) for most in highest]
 
 
 def hull(choices: Choices) -> list[Choice]:

@@ -8,14 +8,14 @@ these, and N is their number.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gossamer.errors import DataError, SettingError
 from gossamer.graph.graph import Graph
 from gossamer.graph.walks import check_starts
-from gossamer.kernels.random import Streams, stream_key
+from gossamer.kernels.negatives import FreeNumbers, draw_free
+from gossamer.kernels.random import stream_key
 
 
 class NegativeSampler:
@@ -50,7 +50,8 @@ class NegativeSampler:
             numbers = torch.cat([numbers, torch.arange(nodes) * (nodes + 1)])
         self._nodes = nodes
         self._taken = torch.unique(numbers)  # sorted
-        self._free_below = self._taken - torch.arange(len(self._taken))
+        self._free = FreeNumbers.below(self._taken, nodes * nodes)
+        self._begin = torch.searchsorted(self._taken, torch.arange(nodes + 1) * nodes)  # of each source's taken numbers
 
     def __len__(self) -> int:
         """How many pairs are free."""
@@ -67,13 +68,12 @@ class NegativeSampler:
             raise SettingError(f"count: found {count}; expected at least 0")
         if count and not len(self):
             raise DataError(f"every pair of the {self._nodes} nodes is an edge; there is no negative to draw")
-        rank = self._draw(count, torch.full((count,), len(self)), stream_key(seed, 0))
-        return self._pair(rank)
+        return self._draw(None, torch.full((count,), len(self)), stream_key(seed, 0))
 
     def free(self, sources: Tensor) -> Tensor:
         """Returns how many targets each source is not joined to, (S,) int64; raises `DataError` as `targets`."""
-        ends = self._ends(self._places(sources))
-        return self._nodes - (ends[1] - ends[0])
+        places = self._places(sources)
+        return self._nodes - (self._begin[places + 1] - self._begin[places])
 
     def targets(self, sources: Tensor, count: int, *, seed: int = 0) -> Tensor:
         """Returns `count` targets for each source, (S, count) int64; free targets of a source are equally likely.
@@ -90,14 +90,14 @@ class NegativeSampler:
         if count < 1:
             raise SettingError(f"count: found {count}; expected at least 1")
         places = self._places(sources)
-        ends = self._ends(places)
-        free = self._nodes - (ends[1] - ends[0])
+        before = self._begin[places]
+        free = self._nodes - (self._begin[places + 1] - before)
         if bool((free == 0).any()):
             full = int(sources[free == 0][0])
             raise DataError(f"sources: node {full} is joined to every node; leave it out")
-        first = places * self._nodes - ends[0]  # the free numbers below a source's own
-        rank = self._draw(len(places) * count, free.repeat_interleave(count), stream_key(seed, 1))
-        return self._pair(first.repeat_interleave(count) + rank)[1].view(len(places), count)
+        first = places * self._nodes - before  # the free numbers below a source's own
+        first, free = (side.repeat_interleave(count) for side in (first, free))
+        return self._draw(first, free, stream_key(seed, 1))[1].view(len(places), count)
 
     def _places(self, sources: Tensor) -> Tensor:
         """Returns where sources are among the nodes that pairs are of."""
@@ -108,15 +108,6 @@ class NegativeSampler:
             raise DataError(f"sources: node {int(sources[places < 0][0])} is not one that pairs are of; leave it out")
         return places
 
-    def _ends(self, sources: Tensor) -> Tensor:
-        """Returns where the edges of each source begin and end, (2, S)."""
-        return torch.searchsorted(self._taken, torch.stack([sources, sources + 1]) * self._nodes)
-
-    def _draw(self, count: int, bound: Tensor, key: int) -> Tensor:
-        which = np.arange(count)
-        return torch.from_numpy(Streams(key, which).below(which, bound.numpy()))
-
-    def _pair(self, rank: Tensor) -> Tensor:
-        number = rank + torch.searchsorted(self._free_below, rank, right=True)
-        pair = torch.stack([number // self._nodes, number % self._nodes])
-        return pair if self._among is None else self._among[pair]
+    def _draw(self, first: Tensor | None, bound: Tensor, key: int) -> Tensor:
+        pairs = draw_free(self._free, self._nodes, first, bound, key)
+        return pairs if self._among is None else self._among[pairs]

@@ -67,6 +67,19 @@ def chain_logistic(x: Tensor, y: Tensor, layers: Iterable[nn.Module]) -> Tensor:
     return loss
 
 
+def learn_logistic(x: Tensor, y: Tensor, layers: Iterable[nn.Module]) -> Tensor:
+    """Returns the loss of `chain_logistic` without gradient, and leaves its gradients in those of the parameters.
+
+    Of a small network, automatic differentiation takes as long as the arithmetic; here it is not asked.
+    """
+    pairs = [(layer.weight, layer.bias) for layer in layers]
+    loss, found = logistic_chain(x, y, *zip(*pairs, strict=True))
+    parameters = [part for pair in pairs for part in pair if part is not None]
+    for parameter, gradient in zip(parameters, found, strict=True):
+        parameter.grad = gradient if parameter.requires_grad else None
+    return loss
+
+
 class _Logistic(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, *parameters: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@
 | `inputs` | 1×1 to r, then r → N over K | r | r (C + N·K) |
 | `separable` | C → r over the columns of K, then r → N over its rows | r | r (C·K_h + K_w·N) |
 | `tucker` | 1×1 to r, r → s over K, 1×1 to N | r, s | C·r + K·r·s + N·s |
+| `train` | 1×1 to r_1, r_i → r_{i+1} over each axis of K, 1×1 to N | r_1, ... | C·r_1 + Σ r_i K_i r_{i+1} + N·r_n |
 | `depthwise` | r kernels K for each channel alone, then 1×1 from C·r to N | r | r C (K + N) |
 | `cp` | 1×1 to r, one convolution an axis of K with a kernel a channel, 1×1 to N | r | r (C + Σ K_a + N) |
 
@@ -60,10 +61,10 @@ class Factorized(nn.Sequential):
         reason = obstacle(layer, form)
         if reason:
             raise ModelError(f"a {type(layer).__name__} cannot take the form {form!r}: {reason}")
-        expected = 2 if form == "tucker" else 1
+        weight = cast("Tensor", layer.weight)
+        expected = {"tucker": 2, "train": weight.dim() - 1}.get(form, 1)
         if len(ranks) != expected or min(ranks) < 1:
             raise ModelError(f"form {form!r} has {expected} ranks of at least 1, found {tuple(ranks)}")
-        weight = cast("Tensor", layer.weight)
         with torch.device("meta"):
             layers = FORMS[form](_Maker(layer), *ranks)
         chain = cls(*layers, form=form, ranks=ranks)
@@ -167,6 +168,13 @@ def _cp(of: _Maker, rank: int) -> list[nn.Module]:
     return [of.part(of.inputs, rank, ()), *along, of.part(rank, of.outputs, (), bias=of.bias)]
 
 
+def _train(of: _Maker, *ranks: int) -> list[nn.Module]:
+    along = [
+        of.part(before, after, (axis,)) for axis, before, after in zip(of.axes, ranks[:-1], ranks[1:], strict=True)
+    ]
+    return [of.part(of.inputs, ranks[0], ()), *along, of.part(ranks[-1], of.outputs, (), bias=of.bias)]
+
+
 def _depthwise(of: _Maker, rank: int) -> list[nn.Module]:
     inner = of.inputs * rank
     return [of.part(of.inputs, inner, of.axes, alone=True), of.part(inner, of.outputs, (), bias=of.bias)]
@@ -178,6 +186,7 @@ FORMS: dict[str, Callable[..., list[nn.Module]]] = {
     "separable": _separable,
     "tucker": _tucker,
     "cp": _cp,
+    "train": _train,
     "depthwise": _depthwise,
 }
 

@@ -58,11 +58,10 @@ class DropAndGrow(Method):
     until: float = bounded(1.0, ge=0.0, le=1.0)  # fraction of the training with updates; RigL: 0.75; 0 = none moves
     allocation: Allocation = field(default_factory=ErdosRenyiKernel)
     granularity: Granularity = field(default_factory=SingleWeights)
-    rescale: bool = False  # whether the first weights are divided by the root of their layer's density
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
     dense_outputs: bool = False  # whether the layer that a prediction calls last is left dense too
-    redraw: bool = False  # draw new weights to begin with, He's for the inputs that each output keeps
+    begin: Literal["kept", "rescaled", "redrawn"] = "kept"  # the first weights; see `_begin`
     in_groups: bool = False  # grow within the groups of `initial` 'group-to-group' as often as its odds say
     batches: int = bounded(8, ge=1)  # training batches over which `initial` averages gradients, where it needs them
     backend: Literal["masked", "stored"] = "masked"  # "stored": layers that hold, train and multiply nonzeros only
@@ -183,11 +182,8 @@ class SparseTraining(Compression):
                 sparsity=method.sparsity,
             )
         )
-        if method.redraw:
-            self._redraw()
+        self._begin()
         self._masks.apply_to_weights()
-        if method.rescale:
-            self._rescale()
         self._budgets = self._masks.nonzeros()
         self._tried = dict(self._masks.keep)
         self._labels: dict[str, Labels] = {}
@@ -195,14 +191,6 @@ class SparseTraining(Compression):
             self._labels = method.initial.labels(model, weights)
         watched = method.grow.watched or (Statistics() if method.drop.needs_correlation else None)
         self._activity = Coactivity(model, weights, watched) if watched and self._moves.final else None
-
-    def _rescale(self) -> None:
-        """Gives each layer's output the variance it would have with all weights, which else falls layer by layer."""
-        with torch.no_grad():
-            for weight in self._masks.weights:
-                density = float(self._masks.keep[weight.name].float().mean())
-                if density > 0.0:
-                    weight.weight.mul_(density**-0.5)
 
     @property
     def masks(self) -> dict[str, Tensor]:
@@ -383,12 +371,21 @@ class SparseTraining(Compression):
         return found
 
     @torch.no_grad()
-    def _redraw(self) -> None:
-        """Draws every weight from N(0, 2 / n), n being how many inputs its output keeps, at least 1."""
+    def _begin(self) -> None:
+        """Gives outputs the spread that they would have with all weights; with few, it falls layer by layer.
+
+        "rescaled": weights are divided by the root of their layer's density. "redrawn": every weight comes from
+        N(0, 2 / n), n being how many inputs its output keeps, at least 1. "kept": neither, as suits weights that were
+        chosen for what they are.
+        """
         for weight in self._masks.weights:
-            inputs = self._masks.of(weight).sum(1, keepdim=True).clamp(min=1)
-            drawn = torch.randn(weight.rows, weight.columns, generator=self._generator).to(weight.weight)
-            weight.weight.copy_((drawn * (2.0 / inputs).sqrt()).view_as(weight.weight))
+            keep = self._masks.of(weight)
+            if self._method.begin == "rescaled" and bool(keep.any()):
+                weight.weight.div_(keep.float().mean().sqrt())
+            elif self._method.begin == "redrawn":
+                inputs = keep.sum(1, keepdim=True).clamp(min=1)
+                drawn = torch.randn(weight.rows, weight.columns, generator=self._generator).to(weight.weight)
+                weight.weight.copy_((drawn * (2.0 / inputs).sqrt()).view_as(weight.weight))
 
 
 class _Move(NamedTuple):

@@ -32,7 +32,7 @@ _MODULAR = DropAndGrow(
     allocation=Uniform(),
     granularity=Kernels(),
     dense_outputs=True,
-    redraw=True,
+    begin="redrawn",
 )
 
 G2GNET = register(

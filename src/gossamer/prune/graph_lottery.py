@@ -10,8 +10,9 @@ of the epoch with the best validation. After the last round the ticket is traine
 
 Ours: both directions of an edge share a mask and self loops have none; Adam moves the masks at a rate of their own,
 without weight decay; masks of edges stay at or above 0, as degrees are sums of them; all rounds and the final training
-share one budget of epochs, in equal parts; of several graphs each loses the same share of its edges. In gossamer's
-attention a mask stands before the softmax as a factor of exp(e), so that 0 is no edge, where the authors multiply e.
+share one budget of epochs, in equal parts of some length; of several graphs each loses the same share of its edges. In
+gossamer's attention a mask stands before the softmax as a factor of exp(e), so that 0 is no edge, where the authors
+multiply e.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class GraphLottery(Method):
     weight_penalty: float = bounded(0.01, ge=0.0)  # γ₂
     edge_penalty: float = bounded(0.01, ge=0.0)  # γ₁
     rate: float = bounded(0.01, gt=0.0)  # learning rate of the masks
+    least_steps: int = bounded(50, ge=1)  # of a part of the training; rounds that would have fewer are made together
     take: Literal["best", "last"] = "best"  # the masks of which epoch of a round, by validation
     layers: tuple[str, ...] = ("*",)  # patterns of parameter or module names to prune
     exclude: tuple[str, ...] = ()  # patterns of those to leave dense
@@ -74,8 +76,8 @@ class GraphLottery(Method):
         """Returns the removals of a training; one at the start where there are fewer than two epochs.
 
         R = ln(1 − sparsity) / ln(1 − weight_share) rounds reach the sparsity, and 1 − (1 − edge_share)^R of the edges.
-        The training is cut into ⌈R⌉ + 1 parts; the last removal is as large as what is missing. Where there are more
-        parts than epochs, rounds are made together.
+        The training is cut into ⌈R⌉ + 1 parts; the last removal is as large as what is missing. Where parts would have
+        fewer than `least_steps`, too few to learn masks or to train what stays, rounds are made together.
 
         Args:
             epochs: Of the training.
@@ -83,11 +85,12 @@ class GraphLottery(Method):
         """
         exact = math.log1p(-self.sparsity) / math.log1p(-self.weight_share)
         count = math.ceil(round(exact, 6))
+        removals = min(count, max(epochs * steps // self.least_steps - 1, 1))
         found: dict[int, Round] = {}
-        for i in range(1, count + 1):
-            epoch = min(max(round(epochs * i / (count + 1)), 1), epochs - 1) if epochs > 1 else 0
-            done = exact if i == count else i
-            sparsity = self.sparsity if i == count else 1.0 - (1.0 - self.weight_share) ** done
+        for i in range(1, removals + 1):
+            epoch = min(max(round(epochs * i / (removals + 1)), 1), epochs - 1) if epochs > 1 else 0
+            done = exact if i == removals else count * i // removals
+            sparsity = self.sparsity if i == removals else 1.0 - (1.0 - self.weight_share) ** done
             found[epoch] = Round(epoch * steps, sparsity, 1.0 - (1.0 - self.edge_share) ** done)
         return tuple(found.values())
 

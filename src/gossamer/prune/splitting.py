@@ -1,7 +1,8 @@
 """Pruning by splitting: the weights are trained towards a pruned copy of themselves, so that the cut hurts little.
 
 The training has four parts: it trains as usual (`pretrain`), trains towards the copy, which is projected anew
-every few epochs while multipliers move (`multipliers`), cuts the weights to their own projection, and trains
+every few epochs while multipliers move (`multipliers`; the papers have hundreds of steps between two projections, a
+full-batch epoch has one, so there `least_steps` says when), cuts the weights to their own projection, and trains
 what is left (`retrain`). What the network could do right after the cut is in the result's report. Which rule
 moves the multipliers is a choice: `slr` and `admm` are two.
 
@@ -30,8 +31,6 @@ from gossamer.prune.weights import PrunableWeight
 from gossamer.settings import bounded
 from gossamer.tasks.task import Task
 
-_FEW_STEPS = 10  # between two projections: the papers have hundreds, a full-batch epoch has one
-
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting(Method):
@@ -44,7 +43,8 @@ class Splitting(Method):
     sparsity: float = bounded(0.9, ge=0.0, lt=1.0)  # fraction of the prunable weights removed in the end
     multipliers: Multipliers = field(default_factory=Surrogate)
     rho: float = bounded(0.1, gt=0.0)  # weight of the distance to the copy
-    every: int = bounded(1, ge=1)  # epochs between two projections; where an epoch is one step, 10 is better than 1
+    every: int = bounded(1, ge=1)  # epochs between two projections
+    least_steps: int = bounded(10, ge=1)  # between two projections: more epochs where these have fewer
     pretrain: float = bounded(0.25, ge=0.0, lt=1.0)  # fraction of the epochs before; 0 for a trained network
     retrain: float = bounded(0.25, ge=0.0, lt=1.0)  # fraction of the epochs after the cut
     granularity: Granularity = field(default_factory=SingleWeights)
@@ -85,6 +85,9 @@ class SplitTraining(Compression):
         self._share = ForwardShare.count(model, task.example(), self._masks)
         self._begin = min(round(method.pretrain * epochs), max(epochs - 1, 0))  # epochs before the split
         self._end = max(epochs - round(method.retrain * epochs), min(self._begin + 1, epochs))  # and before the cut
+        self._every = min(  # epochs between two projections, of which one at least fits in
+            max(method.every, -(-method.least_steps // task.steps())), max(method.every, self._end - self._begin - 1)
+        )
         self._epoch = 0  # epochs that are over
         self._mean = RunningMean()
         self._loss: float | None = None  # mean of the last stretch of training
@@ -152,14 +155,8 @@ class SplitTraining(Compression):
         said = []
         if self.epochs and not self._updates:
             said.append(
-                f"The copy was never projected anew: that happens every {self._method.every} epochs, and "
+                f"The copy was never projected anew: that happens every {self._every} epochs, and "
                 f"{self._end - self._begin} of {self.epochs} lie between the split and the cut. Train for more epochs."
-            )
-        steps = self._method.every * self._task.steps()
-        if self._updates and steps < _FEW_STEPS:
-            said.append(
-                f"The copy was projected anew every {steps} steps, too often for the weights to follow it; "
-                f"set every to {-(-_FEW_STEPS // self._task.steps())} epochs."
             )
         if "test" in self._report and self._end < self.epochs:
             metric, value = next(iter(self._report["test"].items()))
@@ -232,7 +229,7 @@ class SplitTraining(Compression):
             self._cut()
         elif self._epoch <= self._begin:
             self._loss = self._mean.take()
-        elif (self._epoch - self._begin) % self._method.every == 0:
+        elif (self._epoch - self._begin) % self._every == 0:
             loss = self._mean.take()
             if loss is None or self._rule is None:
                 raise TrainingError(

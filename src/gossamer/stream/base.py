@@ -4,6 +4,9 @@ Gurevin, Shan, Geng, Jiang, Ding & Khan, "Towards real-time temporal graph learn
 networks of Talati et al., IISWC 2021. A batch is scored first, then appended to the graph; walks start from the nodes
 it touches, skip-gram goes on from the vectors there are, on these walks alone, and the network goes on with what the
 batch tells and with something old. The paper describes the loop; its details are ours.
+
+Skip-gram makes vectors longer with every walk they are on, so those of a long stream say how active a node ever was.
+`keep` shortens them all a little before they go on, that they say how active it is.
 """
 
 from __future__ import annotations
@@ -102,6 +105,10 @@ class Learner(ABC):
             self._append(source, target, moment)
         score = self._score(left, right)
         if self.following.warm:
+            if self.following.keep < 1.0:
+                with self._timed("embed"):
+                    for side in (self._vectors, self._contexts):
+                        side[: self._nodes] *= np.float32(self.following.keep)
             self._embed(np.unique(np.concatenate([left, right])))
             self._learn(left, right)
         else:

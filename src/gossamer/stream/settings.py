@@ -17,6 +17,7 @@ class Following(Settings):
     walks: WalkVectors = field(default_factory=WalkVectors)
     epochs: int = bounded(1, ge=1)  # of the network, over a batch and what is replayed
     replay: float = bounded(1.0, ge=0.0)  # old events, or nodes, that are learned again, for each new one
+    keep: float = bounded(1.0, gt=0.0, le=1.0)  # of the length of all vectors at each batch, before skip-gram goes on
     warm: bool = True  # whether learning goes on; otherwise each batch starts anew, on all events so far
     epochs_anew: int = bounded(20, ge=1)  # of the network, where each batch starts anew
 
@@ -25,6 +26,7 @@ class Following(Settings):
 class Online(Following):
     """How links are learned from a stream."""
 
+    keep: float = bounded(0.9, gt=0.0, le=1.0)
     hidden: int = bounded(128, ge=1)  # width of the network
     learning_rate: float = bounded(0.05, gt=0.0)  # of the network
     rows: int = bounded(1024, ge=1)  # pairs a training step

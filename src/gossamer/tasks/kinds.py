@@ -28,7 +28,7 @@ KINDS: Mapping[str, TaskKind] = {
     "temporal-link": TaskKind(
         "which events come next, from walks in time",
         TemporalLink,
-        ("val", "test", "leaky", "batch_size"),
+        ("val", "test", "span", "leaky", "batch_size"),
         WalkVectors(),
     ),
     "temporal-node": TaskKind(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+Array = np.ndarray[Any, Any]
 
 
 @contextmanager
@@ -56,7 +59,14 @@ def classification(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def ranking(scores: Tensor, truth: Tensor) -> dict[str, float]:
-    """Returns the area under the ROC curve and the average precision; only the order of the scores counts.
+    """Returns `rankings` of all scores alone."""
+    return rankings(scores, truth)[0]
+
+
+def rankings(scores: Tensor, truth: Tensor, *parts: Tensor) -> list[dict[str, float]]:
+    """Returns the area under the ROC curve and the average precision, of all scores and then of each part of them.
+
+    Only the order of the scores counts, and one sort serves all.
 
     With scores in falling order, ties together, P_i and N_i of the positives and negatives among the first i:
 
@@ -65,10 +75,17 @@ def ranking(scores: Tensor, truth: Tensor) -> dict[str, float]:
     Args:
         scores: (N,) higher = more likely positive; any range.
         truth: (N,) 0 or 1; where one of them does not occur, the numbers that need it are 0.
+        parts: (N,) bool each: the scores that belong to a part.
     """
     wide = torch.promote_types(scores.dtype, torch.float32)  # NumPy has no bfloat16
     flat, hit = scores.detach().cpu().to(wide).numpy(), truth.cpu().numpy() > 0
     order = np.argsort(-flat)
+    chosen = (part.cpu().numpy()[order] for part in parts)
+    return [_ranking(flat, hit, some) for some in (order, *(order[part] for part in chosen))]
+
+
+def _ranking(flat: Array, hit: Array, order: Array) -> dict[str, float]:
+    """Returns the metrics of the scores at `order`, the highest first."""
     falling = flat[order]
     ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))  # of the scores that tie
     found = np.cumsum(hit[order], dtype=np.int64)[ends].astype(np.float64)

@@ -41,6 +41,14 @@ class Task(ABC):
             ModelError: The model's output does not match the task (shapes are named).
         """
 
+    def learn(self, model: nn.Module, batch: Any) -> Tensor | None:
+        """Returns the loss of a batch without gradient, its gradients left in `grad` of every parameter of `model`.
+
+        None where there is no shorter way to them than automatic differentiation of `loss`; nothing is then left.
+        """
+        del model, batch
+        return None
+
     @abstractmethod
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns metric name to value, the headline metric first.

@@ -26,6 +26,7 @@ class Engine(Protocol):
     device: torch.device
     rank: int
     world_size: int
+    plain: bool  # whether a loss and its gradients are computed as the parameters are, and averaged with nobody's
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Returns the module to call for a training loss; it shares the parameters of `model`."""
@@ -45,6 +46,7 @@ class Alone:
 
     rank = 0
     world_size = 1
+    plain = True
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -72,6 +74,8 @@ class Fabric:
     Fabric's module wrapper is left out: it walks through, and copies, every dataclass among the inputs, such
     as a graph.
     """
+
+    plain = False
 
     def __init__(self, device: torch.device, precision: str) -> None:
         from lightning.fabric import Fabric as Lightning

@@ -132,14 +132,7 @@ class Run:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
 
-        self.optimizer.zero_grad()
-        with self.engine.precision():
-            loss = self.seen.loss(self.module, batch)
-        self.hooks.after_loss(loss.detach())
-        penalty = self.hooks.penalty()
-        if penalty is not None:
-            loss = loss + penalty
-        self.engine.backward(loss)
+        loss = self._gradients(batch)
         self.hooks.after_backward()
         if self.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
@@ -152,9 +145,29 @@ class Run:
 
         self.step += 1
         self.history.steps += 1
-        self.unseen.append(loss.detach().reshape(()))
+        self.unseen.append(loss)
         if len(self.unseen) >= _LOOK_EVERY:
             self._look()
+
+    def _gradients(self, batch: Any) -> Tensor:
+        """Leaves the gradients of a batch in the parameters, and returns its loss, penalty included."""
+        loss = self.seen.learn(self.module, batch) if self.engine.plain else None
+        if loss is not None:
+            self.hooks.after_loss(loss)
+            penalty = self.hooks.penalty()
+            if penalty is None:
+                return loss
+            self.engine.backward(penalty)
+            return loss + penalty.detach()
+        self.optimizer.zero_grad()
+        with self.engine.precision():
+            loss = self.seen.loss(self.module, batch)
+        self.hooks.after_loss(loss.detach())
+        penalty = self.hooks.penalty()
+        if penalty is not None:
+            loss = loss + penalty
+        self.engine.backward(loss)
+        return loss.detach().reshape(())
 
     def _end_epoch(self) -> None:
         if self.step == 0:

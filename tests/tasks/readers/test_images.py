@@ -70,13 +70,15 @@ def tar(path, members):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("PIL") is not None, reason="Pillow is installed")
-def test_jpeg_without_pillow_names_the_extra(tmp_path):
+def test_jpeg_without_pillow_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOSSAMER_CACHE", str(tmp_path / "cache"))
     path = tar(tmp_path / "a.tar.gz", {"train/cat/0000.jpg": b"..."})
     with pytest.raises(MissingExtraError, match=r"gossamer\[images\]"):
         read_jpeg_tars([path, path])
 
 
-def test_jpeg_files_become_images_by_folder(tmp_path):
+def test_jpeg_files_become_images_by_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOSSAMER_CACHE", str(tmp_path / "cache"))
     pillow = pytest.importorskip("PIL.Image")
 
     def jpeg(colour):

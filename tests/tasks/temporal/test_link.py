@@ -10,8 +10,10 @@ from gossamer.errors import DataError, ModelError, SettingError
 from gossamer.graph import EdgeList, talk_events
 from gossamer.models import for_task
 from gossamer.tasks import TemporalLink, WalkVectors, datasets
+from gossamer.tasks.task import Task
 from gossamer.tasks.temporal import Events
 from gossamer.train import SGD, Training, fit
+from gossamer.train.hooks import NoHooks
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +188,67 @@ def test_what_does_not_fit_is_refused(edges):
         task.loss(nn.Linear(16, 2), next(task.batches("train")))
     with pytest.raises(ModelError, match=r"gcn needs a graph.*use fnn, fnn-node, mlp"):
         for_task("gcn", task)
+
+
+def test_spans_are_split_each_by_itself_and_set_against_their_own_pairs():
+    """Four days of 25 nodes each that never come again."""
+    random = np.random.default_rng(0)
+    day = np.arange(1200) // 300
+    source, target = (random.integers(25, size=1200) + 25 * day for _ in range(2))
+    keep = source != target
+    time = (1000 * (day + 3) + np.arange(1200) % 300)[keep]
+    edges = EdgeList(source[keep], target[keep], np.arange(100), time=time)
+    task = TemporalLink(edges, span=1000, seed=1)
+    for number in range(4):
+        mine = [part.time[part.time // 1000 == number + 3] for part in task.splits.values()]
+        count = int((time // 1000 == number + 3).sum())
+        assert [len(some) for some in mine] == [count - 2 * round(0.2 * count), *[round(0.2 * count)] * 2]
+        assert mine[0].max() <= mine[1].min()
+        assert mine[1].max() <= mine[2].min()
+    every = set(zip(edges.source.tolist(), edges.target.tolist(), strict=True))
+    for split, part in task.splits.items():
+        pairs, _ = pairs_of(task, split)
+        events, drawn = pairs[: len(part)], pairs[len(part) :]
+        assert torch.equal(events, torch.stack([part.source, part.target], dim=1))
+        assert torch.equal(drawn // 25, (events // 25)[:, :1].expand(-1, 2))
+        taken = every if split != "train" else set(map(tuple, events.tolist()))
+        assert not taken & set(map(tuple, drawn.tolist()))
+    pair = EdgeList(np.tile([0, 1], 6), np.tile([1, 0], 6), np.arange(100), time=np.arange(12))
+    both = {name: np.concatenate([getattr(pair, name), getattr(edges, name)]) for name in ("source", "target", "time")}
+    joined = EdgeList(both["source"], both["target"], np.arange(100), time=both["time"])
+    rows, _ = pairs_of(TemporalLink(joined, span=1000), "test")  # the first span has two nodes, both ways joined
+    assert len(rows) == 2 * len(TemporalLink(joined, span=1000).splits["test"])
+    with pytest.raises(SettingError, match="span and leaky are both given"):
+        TemporalLink(edges, span=1000, leaky=True)
+    with pytest.raises(SettingError, match="span"):
+        TemporalLink(edges, span=0.0)
+
+
+class Pressed(NoHooks):
+    """Adds the squares of the weights to the loss."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.losses = model, []
+
+    def after_loss(self, loss: torch.Tensor) -> None:
+        self.losses.append(float(loss))
+
+    def penalty(self) -> torch.Tensor:
+        return 0.01 * sum(part.square().sum() for part in self.model.parameters())
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_learning_without_automatic_differentiation_is_the_same(edges, pressed, monkeypatch):
+    task, found = TemporalLink(edges, batch_size=100), []
+    for short in (True, False):
+        if not short:
+            monkeypatch.setattr(TemporalLink, "learn", Task.learn)
+        torch.manual_seed(1)
+        model = for_task("fnn", task)
+        hooks = Pressed(model) if pressed else NoHooks()
+        history = fit(model, task, Training(epochs=2, optimizer=SGD()), hooks=hooks, progress=False)
+        found.append((model.state_dict(), history.train_loss, hooks.losses if pressed else []))
+    for name, value in found[0][0].items():
+        torch.testing.assert_close(value, found[1][0][name], rtol=1e-3, atol=1e-5)
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
+    assert found[0][2] == pytest.approx(found[1][2], rel=1e-4)

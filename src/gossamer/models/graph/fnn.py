@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from gossamer.errors import ModelError
 from gossamer.graph import Graph
 from gossamer.nn import Features, Linear, dropout
-from gossamer.nn.chain import chain, chain_logistic, chains
+from gossamer.nn.chain import chain, chain_logistic, chains, learn_logistic
 
 
 class FNN(nn.Module):
@@ -69,7 +69,19 @@ class FNN(nn.Module):
 
         The network has one output. On the CPU the loss and its gradients take one pass over the rows.
         """
-        last, drops = self.linears[-1].out_features, self.training and self.dropout > 0.0
-        if last == 1 and not drops and not x.requires_grad and not self._forward_hooks and chains(x, self.linears):
+        if self._in_one_pass(x):
             return chain_logistic(x, y, self.linears)
         return F.binary_cross_entropy_with_logits(self(x)[:, 0], y)
+
+    def learn_logistic(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """Returns `logistic_loss` without gradient and leaves its gradients in those of the parameters.
+
+        None, and nothing is left, where that takes automatic differentiation.
+        """
+        return learn_logistic(x, y, self.linears) if self._in_one_pass(x) else None
+
+    def _in_one_pass(self, x: Tensor) -> bool:
+        drops = self.training and self.dropout > 0.0
+        if self.linears[-1].out_features != 1 or drops or x.requires_grad or self._forward_hooks:
+            return False
+        return chains(x, self.linears)

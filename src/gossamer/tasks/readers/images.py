@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gossamer.errors import DataError, MissingExtraError
+from gossamer.tasks.readers.decoded import Decoded, once
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,18 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 def read_jpeg_tars(paths: Sequence[Path]) -> Images:
     """Reads CIFAR-10 from a training and a test tar whose members are `<split>/<class>/<number>.jpg`.
 
-    Classes are numbered in alphabetical order, which is their official order.
+    Classes are numbered in alphabetical order, which is their official order. Decoding takes half a minute, so what
+    came of it stays in the cache.
 
     Raises:
         DataError: A file is damaged, or holds images of different sizes.
         MissingExtraError: Pillow is not installed.
     """
-    (train_x, train_y, names), (test_x, test_y, _) = (_jpegs(path) for path in paths)
+    (train_x, train_y, names), (test_x, test_y, _) = (once(path, _jpegs) for path in paths)
     return Images(train_x, train_y, test_x, test_y, classes=len(names))
 
 
-def _jpegs(path: Path) -> tuple[Tensor, Tensor, list[str]]:
+def _jpegs(path: Path) -> Decoded:
     try:
         pillow = importlib.import_module("PIL.Image")
     except ImportError as error:

@@ -47,6 +47,10 @@ class Events:
     def __getitem__(self, rows: slice) -> Events:
         return Events(self.source[rows], self.target[rows], self.time[rows], self.nodes)
 
+    def at(self, rows: Tensor) -> Events:
+        """Returns the events of some rows, which ascend."""
+        return Events(self.source[rows], self.target[rows], self.time[rows], self.nodes)
+
     def graph(self, *, both_ways: bool = False) -> Graph:
         """Returns the directed graph with times; `both_ways` adds the reverse of every event."""
         edges, time = torch.stack([self.source, self.target]), self.time

@@ -6,7 +6,11 @@ which keep the event's source. The earliest events train and the latest test. Ou
 known: walks see training events only, training pairs are drawn against training events only, and validation lies
 between training and test. Pairs without an edge are of nodes that the events of their split, or earlier ones, touch.
 Were they of all nodes, one that comes later would be in training in such pairs alone, and the network would learn that
-nodes without a history have no events. `leaky` gives the protocol of the paper's code instead, for comparison.
+nodes without a history have no events. Where nearly all nodes come and go within an hour, the last ones say nothing of
+vectors that were learned before them; there `span` cuts each hour in three, and all that is said above holds within it:
+an event is set against pairs of the same hour, or of any where that has none. What is learned on one hour's nodes is
+then tried on those of earlier ones too, but never on an earlier part of what it has seen. `leaky` gives the protocol of
+the paper's code instead, for comparison.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gossamer.errors import DataError
+from gossamer.errors import DataError, SettingError
 from gossamer.graph import EdgeList, Graph, NegativeSampler
 from gossamer.kernels.random import stream_key
 from gossamer.models.graph import FNN
@@ -42,6 +46,8 @@ class TemporalLink(OnVectors):
         walks: How vectors are made.
         val: Fraction of the events for validation, in (0, 1).
         test: Fraction of the events for the test, the latest, in (0, 1).
+        span: Length of time, as events have it, within which events are split: those of [n · span, (n + 1) · span), for
+            each n, the earliest for training and the latest for the test; None for all events together.
         leaky: Whether to do as the paper's code: walks over all events, those of the test too; training and
             validation events drawn from all before the test, apart from each other, so that they overlap; and no
             drawn pair, of any two nodes, is ever an event.
@@ -64,6 +70,7 @@ class TemporalLink(OnVectors):
         walks: WalkVectors | None = None,
         val: float = 0.2,
         test: float = 0.2,
+        span: float | None = None,
         leaky: bool = False,
         batch_size: int = 1024,
         seed: int = 0,
@@ -71,13 +78,17 @@ class TemporalLink(OnVectors):
     ) -> None:
         checks.check_setting("val", val, gt=0, lt=1)
         checks.check_setting("test", test, gt=0, lt=1 - val)
+        if span is not None:
+            checks.check_setting("span", span, gt=0)
+            if leaky:
+                raise SettingError("span and leaky are both given; the papers' protocol has no spans: leave one out")
         events = events if isinstance(events, Events) else Events.of(events)
-        self.splits = _split(events, val, test, leaky=leaky, seed=seed)
+        self.splits = _split(events, val, test, span=span, leaky=leaky, seed=seed)
         known = events if leaky else self.splits["train"]
         vectors, stages = (walks or WalkVectors()).embed(known, seed=seed)
         super().__init__(name, vectors, stages, batch_size=batch_size, outputs=1)
-        samplers = _samplers(events, self.splits, leaky=leaky)
-        self._sampler = samplers["train"]
+        samplers = _samplers(events, self.splits, span=span, leaky=leaky)
+        self._samplers = samplers["train"]
         self._fixed: dict[Split, Tensor] = {
             part: _against(self.splits[part], samplers[part], stream_key(seed, 3, place))
             for place, part in enumerate(_HELD_OUT)
@@ -92,6 +103,13 @@ class TemporalLink(OnVectors):
         if isinstance(model, FNN) and model.linears[-1].out_features == 1:
             return model.logistic_loss(batch.x, batch.y)
         return F.binary_cross_entropy_with_logits(self._predict(model, batch.x)[:, 0], batch.y)
+
+    def learn(self, model: nn.Module, batch: Rows) -> Tensor | None:
+        """Returns the loss of a batch, its gradients left in the parameters of a plain network; None for others."""
+        own = type(self).loss is TemporalLink.loss  # a subclass may have another
+        if own and type(model) is FNN and model.linears[-1].out_features == 1:
+            return model.learn_logistic(batch.x, batch.y)
+        return None
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns the area under the ROC curve, average precision and accuracy, and areas of some pairs.
@@ -108,56 +126,99 @@ class TemporalLink(OnVectors):
 
     def _rows(self, split: Split, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
         events = self.splits[split]
-        drawn = _against(events, self._sampler, stream_key(seed, epoch)) if split == "train" else self._fixed[split]
+        drawn = _against(events, self._samplers, stream_key(seed, epoch)) if split == "train" else self._fixed[split]
         pairs = torch.cat([torch.stack([events.source, events.target], dim=1), drawn])
         return pairs, torch.cat([torch.ones(len(events)), torch.zeros(len(drawn))])
 
     def _scores(self, split: Split, output: Tensor, y: Tensor) -> dict[str, float]:
         scores, truth = output[:, 0], y.long()
-        found = metrics.ranking(scores, truth)
+        parts = {name: part.to(y.device) for name, part in self._parts(split).items()}
+        found, *others = metrics.rankings(scores, truth, *parts.values())
         found["accuracy"] = float(((scores > 0) == (y > 0)).double().mean())
-        new = self._new.get(split)
-        if new is not None and bool(new.any()):
-            kept = torch.cat([new, torch.ones_like(new)]).to(y.device)
-            found["auroc_new"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
-        if split != "train":
-            kept = self._met[self._rows(split, 0, 0)[0]].all(dim=1).to(y.device)
-            if 0 < int(truth[kept].sum()) < int(kept.sum()):
-                found["auroc_known"] = metrics.ranking(scores[kept], truth[kept])["auroc"]
+        return found | {name: other["auroc"] for name, other in zip(parts, others, strict=True)}
+
+    def _parts(self, split: Split) -> dict[str, Tensor]:
+        """Returns, of a split that is not trained on, which rows the areas of some pairs are over."""
+        found: dict[str, Tensor] = {}
+        if split == "train":
+            return found
+        if bool(self._new[split].any()):
+            found["auroc_new"] = torch.cat([self._new[split], torch.ones_like(self._new[split])])
+        pairs, truth = self._rows(split, 0, 0)
+        known = self._met[pairs].all(dim=1)
+        if 0 < int(truth[known].sum()) < int(known.sum()):
+            found["auroc_known"] = known
         return found
 
 
-def _split(events: Events, val: float, test: float, *, leaky: bool, seed: int) -> dict[Split, Events]:
-    count = len(events)
-    n_val, n_test = round(count * val), round(count * test)
-    n_train = count - n_val - n_test
-    if min(n_val, n_test, n_train) < 1:
+def _split(
+    events: Events, val: float, test: float, *, span: float | None, leaky: bool, seed: int
+) -> dict[Split, Events]:
+    parts: dict[Split, list[Tensor]] = {"train": [], "val": [], "test": []}
+    for rows in _by_span(events, span).values():
+        n_val, n_test = round(len(rows) * val), round(len(rows) * test)
+        for part, some in zip(
+            parts.values(), torch.split(rows, [len(rows) - n_val - n_test, n_val, n_test]), strict=True
+        ):
+            part.append(some)
+    chosen = {part: torch.cat(some) for part, some in parts.items()}
+    sizes = [len(rows) for rows in chosen.values()]
+    if min(sizes) < 1:
         raise DataError(
-            f"{count} events make {n_train} for training, {n_val} for validation, {n_test} for the test; "
+            f"{len(events)} events make {sizes[0]} for training, {sizes[1]} for validation, {sizes[2]} for the test; "
             "expected at least one each"
         )
-    if not leaky:
-        train, val_, test_ = events[:n_train], events[n_train : n_train + n_val], events[n_train + n_val :]
-        return {"train": train, "val": val_, "test": test_}
-    before = events[: n_train + n_val]
-    draws = [torch.randperm(len(before), generator=generator(seed, part)) for part in (4, 5)]
-    parts = [rows[:size].sort().values for rows, size in zip(draws, (n_train, n_val), strict=True)]
-    train, val_ = (Events(before.source[rows], before.target[rows], before.time[rows], events.nodes) for rows in parts)
-    return {"train": train, "val": val_, "test": events[n_train + n_val :]}
+    if leaky:
+        before = sizes[0] + sizes[1]
+        draws = [torch.randperm(before, generator=generator(seed, part)) for part in (4, 5)]
+        chosen["train"], chosen["val"] = (
+            rows[:size].sort().values for rows, size in zip(draws, sizes[:2], strict=True)
+        )
+    return {part: events.at(rows) for part, rows in chosen.items()}
 
 
-def _samplers(events: Events, splits: dict[Split, Events], *, leaky: bool) -> dict[Split, NegativeSampler]:
-    """Returns what draws the pairs without an edge of each split: of nodes that were met by its end."""
+def _by_span(events: Events, span: float | None) -> dict[float, Tensor]:
+    """Returns the rows of the events of each span that has any, by its number, in order."""
+    rows = torch.arange(len(events))
+    if span is None:
+        return {0.0: rows}
+    numbers, counts = torch.unique_consecutive((events.time.double() / span).floor(), return_counts=True)
+    return dict(zip(numbers.tolist(), torch.split(rows, counts.tolist()), strict=True))
+
+
+Samplers = list[tuple[Tensor, NegativeSampler]]
+"""For the events of a split, rows of a span and what draws pairs without an edge against them."""
+
+
+def _samplers(events: Events, splits: dict[Split, Events], *, span: float | None, leaky: bool) -> dict[Split, Samplers]:
+    """Returns what draws the pairs without an edge of each split: of nodes that were met by its end, in its span."""
     every = events.graph()
     if leaky:
-        return dict.fromkeys(splits, NegativeSampler(every))
-    ends = {part: _touched(splits[part]) for part in splits}
-    before = torch.cat([ends["train"], ends["val"]])
-    return {
-        "train": NegativeSampler(splits["train"].graph(), among=ends["train"]),
-        "val": NegativeSampler(every, among=before),
-        "test": NegativeSampler(every, among=torch.cat([before, ends["test"]])),
-    }
+        one = NegativeSampler(every)
+        return {part: [(torch.arange(len(some)), one)] for part, some in splits.items()}
+    whole = _known(splits, every)
+    if span is None:
+        return {part: [(torch.arange(len(splits[part])), sampler)] for part, sampler in whole.items()}
+    found: dict[Split, Samplers] = {part: [] for part in splits}
+    rows = {part: _by_span(some, span) for part, some in splits.items()}
+    for number, within in _by_span(events, span).items():
+        parts = {part: splits[part].at(mine[number]) for part, mine in rows.items() if number in mine}
+        for part, sampler in _known(parts, events.at(within).graph()).items():
+            found[part].append((rows[part][number], sampler if len(sampler) else whole[part]))
+    return found
+
+
+def _known(parts: dict[Split, Events], every: Graph) -> dict[Split, NegativeSampler]:
+    """Returns what draws, for each part, pairs of nodes that were met by its end, without any edge there is.
+
+    Training knows its own edges only.
+    """
+    met = torch.empty(0, dtype=torch.int64)
+    found: dict[Split, NegativeSampler] = {}
+    for part, some in parts.items():
+        met = torch.cat([met, _touched(some)])
+        found[part] = NegativeSampler(some.graph() if part == "train" else every, among=met)
+    return found
 
 
 def _touched(events: Events) -> Tensor:
@@ -165,14 +226,17 @@ def _touched(events: Events) -> Tensor:
     return found
 
 
-def _against(events: Events, sampler: NegativeSampler, seed: int) -> Tensor:
+def _against(events: Events, samplers: Samplers, seed: int) -> Tensor:
     """Returns a pair without an edge for each event, (E, 2): with the event's source, or, as likely, drawn whole."""
     keeps = torch.rand(len(events), generator=generator(seed, 0)) < 0.5
-    keeps &= sampler.free(events.source) > 0
     pairs = torch.empty(len(events), 2, dtype=torch.int64)
-    sources = events.source[keeps]
-    pairs[keeps, 0], pairs[keeps, 1] = sources, sampler.targets(sources, 1, seed=seed)[:, 0]
-    pairs[~keeps] = sampler.pairs(len(events) - len(sources), seed=seed).T
+    for number, (rows, sampler) in enumerate(samplers):
+        key = stream_key(seed, number) if number else seed
+        sources, kept = events.source[rows], keeps[rows]
+        kept &= sampler.free(sources) > 0
+        targets = sampler.targets(sources[kept], 1, seed=key)
+        pairs[rows[kept]] = torch.cat([sources[kept, None], targets], dim=1)
+        pairs[rows[~kept]] = sampler.pairs(int((~kept).sum()), seed=key).T
     return pairs
 
 

@@ -25,6 +25,7 @@ from gossamer.tasks.seeding import generator
 from gossamer.tasks.task import Split, Task
 from gossamer.tasks.temporal.events import Events
 
+_TOGETHER = 16  # batches whose inputs are gathered at once: of a small batch, a call takes longer than its work
 _ROWS = 8192  # at a time when nothing is learned, so that hidden layers stay in cache
 
 
@@ -124,8 +125,9 @@ class OnVectors(Task):
         if split == "train":
             order, size = torch.randperm(len(y), generator=generator(seed, epoch, 1)), self.batch_size
             nodes, y = nodes[order], y[order]
-        for some, truth in zip(torch.split(nodes, size), torch.split(y, size), strict=True):
-            yield Rows(self._inputs(some), truth.to(self._device))
+        many = _TOGETHER * size
+        for some, truth in zip(torch.split(nodes, many), torch.split(y.to(self._device), many), strict=True):
+            yield from map(Rows, torch.split(self._inputs(some), size), torch.split(truth, size))
 
     def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
         """Returns the metrics over a split, the headline first.

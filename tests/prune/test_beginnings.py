@@ -16,9 +16,9 @@ def test_what_stays_is_divided_by_the_root_of_its_density():
     torch.manual_seed(0)
     network = for_task("gcn", task)
     found = []
-    for rescale in (False, True):
+    for begin in ("kept", "rescaled"):
         torch.manual_seed(1)
-        run = method("rigl", sparsity=0.9, rescale=rescale).start(copy.deepcopy(network), task, epochs=2)
+        run = method("rigl", sparsity=0.9, begin=begin).start(copy.deepcopy(network), task, epochs=2)
         found.append({name: (run.model.get_parameter(name).detach(), keep) for name, keep in run.masks.items()})
     for name, (plain, keep) in found[0].items():
         scaled, again = found[1][name]
