@@ -89,7 +89,9 @@ def one(name: str, make: Any) -> dict[str, Any]:
         record["seconds"] = round(time.perf_counter() - began, 2)
     text = "ok  " if record["passed"] else "FAIL"
     rest = record.get("wrong") or ("native" if record["native"] else f"in PyTorch: {record['torch']}")
-    print(f"{text} {name:<28} {record.get('difference', float('nan')):.1e} {record['seconds']:6.1f} s  {rest}", flush=True)
+    print(
+        f"{text} {name:<28} {record.get('difference', float('nan')):.1e} {record['seconds']:6.1f} s  {rest}", flush=True
+    )
     return record
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,13 +21,8 @@ from gossamer.kernels import native
 from gossamer.kernels.library import index_error
 from gossamer.kernels.products import behind_relu, element, settle
 
-
-class Operator(Protocol):
-    """One of the three: the pattern, its two tensors, a third that only shows the size of the result, and settings."""
-
-    def __call__(self, indptr: Tensor, columns: Tensor, a: Tensor, b: Tensor, like: Tensor, *settings: Any) -> Tensor:
-        """Returns the product or a gradient."""
-        ...
+Operator = Callable[..., Tensor]
+"""One of the three: of the pattern, its two tensors, a third that only shows the size of the result, and settings."""
 
 
 @dataclass(frozen=True)

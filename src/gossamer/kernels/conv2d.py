@@ -122,9 +122,9 @@ def sparse_conv2d_reference(  # noqa: PLR0917  the arguments of the operator
 ) -> Tensor:
     """The pure-torch reference of `sparse_conv2d`: the dense convolution."""
     *steps, relu = settings
-    kernel, *how = (tuple(pair) for pair in steps)
+    kernel, stride, padding, dilation = (tuple(pair) for pair in steps)
     weight = _dense(indptr, columns, wide(values), outputs, (x.shape[1], *kernel))
-    out = F.conv2d(wide(x), weight, None if bias is None else wide(bias), *how)
+    out = F.conv2d(wide(x), weight, None if bias is None else wide(bias), stride, padding, dilation)
     return (out.relu() if relu else out).to(x.dtype)
 
 

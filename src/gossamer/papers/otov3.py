@@ -363,7 +363,8 @@ class Residual(nn.Module):
         x = F.relu(self.stem(x))
         for block in self.blocks:
             x = block(x)
-        return self.head(x.mean((2, 3)))
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
 
 
 class Block(nn.Module):
@@ -399,11 +400,13 @@ class Cells(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images to logits."""
         x = F.relu(self.stem(x))
-        for number, (point, three, five) in enumerate(self.cells):  # type: ignore[misc]
+        for number, cell in enumerate(self.cells):
+            point, three, five = cell.children()
             x = F.relu(point(x) + three(x) + five(x))
             if number < 2 and x.shape[-1] > 1:
                 x = F.max_pool2d(x, 2)
-        return self.head(x.mean((2, 3)))
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
 
 
 def _convolution(before: int, after: int, kernel: int, *, stride: int = 1) -> nn.Sequential:

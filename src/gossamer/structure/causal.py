@@ -309,4 +309,5 @@ def _entropy(counts: Tensor) -> Tensor:
     """Returns the entropy of each row of counts, in nats, with the Miller–Madow term (occupied cells − 1) / 2n."""
     count = counts.sum(-1)
     logs = torch.special.xlogy(counts, counts).sum(-1)
-    return count.log() - logs / count + ((counts > 0).sum(-1) - 1) / (2.0 * count)
+    corrected: Tensor = count.log() - logs / count + ((counts > 0).sum(-1) - 1) / (2.0 * count)
+    return corrected

@@ -129,7 +129,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "round": torch.round,
     "power": torch.pow,
     "remainder": torch.remainder,
-    "softplus": lambda a, p, q: F.softplus(a, p, q),
+    "softplus": F.softplus,
 }
 WITH_NUMBERS = {"affine", "clamp", "leaky", "elu", "softplus"}
 OF_TWO = {"add", "subtract", "multiply", "divide", "maximum", "minimum", "keep", "power", "remainder"}

@@ -81,7 +81,7 @@ def test_operators(function: Callable[[Tensor, Tensor], Any]) -> None:
     size=st.integers(1, 6),
     bias=st.booleans(),
 )
-def test_transposed_convolutions(
+def test_transposed_convolutions(  # noqa: PLR0917  one for each setting
     axes: int, kernel: int, stride: int, padding: int, extra: int, groups: int, size: int, bias: bool
 ) -> None:
     made = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}[axes]

@@ -96,7 +96,10 @@ class Builder:
         otherwise = self.elementwise(
             "equal", condition, self.filled(0, condition.size), size=condition.size, dtype=torch.bool
         )
-        kept = [self.elementwise("keep", one, value, size=size, dtype=dtype) for one, value in ((condition, yes), (otherwise, no))]
+        kept = [
+            self.elementwise("keep", one, value, size=size, dtype=dtype)
+            for one, value in ((condition, yes), (otherwise, no))
+        ]
         return self.elementwise("add", *kept, size=size, dtype=dtype)
 
     def filled(self, number: float, size: Sequence[Size], dtype: torch.dtype = torch.float32) -> Value:

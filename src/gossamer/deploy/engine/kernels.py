@@ -77,7 +77,9 @@ def _run(step: Step, sizes: dict[Any, int], threads: int) -> Any:
     """Returns a call of one step on random numbers of the example's sizes."""
     known = {value: _sized(value, sizes) for value in (*_given(step), *step.outputs)}
     inputs, outputs = ([known[value] for value in some] for some in (_given(step), step.outputs))
-    alone = step.replace(inputs=[known.get(one, one) if one is not None else None for one in step.inputs], outputs=outputs)
+    alone = step.replace(
+        inputs=[known.get(one, one) if one is not None else None for one in step.inputs], outputs=outputs
+    )
     words, constants = encode(inputs, outputs, [alone])
     module = native.kernels()
     assert module is not None

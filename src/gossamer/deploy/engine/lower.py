@@ -63,7 +63,8 @@ def _bounded(graph: Graph, bounds: Mapping[Size, Size]) -> None:
 
 def _decompositions() -> dict[Any, Callable[..., Any]]:
     """Returns how operators without a rule are made of others."""
-    return {operator: made for operator, made in default_decompositions().items() if str(operator) not in RULES}
+    table: Any = default_decompositions()
+    return {operator: made for operator, made in table.items() if str(operator) not in RULES}
 
 
 class _Lowering:
@@ -149,7 +150,7 @@ class _Lowering:
         return _replaced(result, self.builder.constant, Tensor)
 
     def _in_torch(self, node: Node, reason: str) -> Any:
-        """Appends a PyTorch step for an operator, with the reason for it; symbols among its arguments are worked out from its inputs."""
+        """Appends a PyTorch step for an operator; symbols among its arguments are worked out from its inputs."""
         sources = [one for one in node.all_input_nodes if isinstance(self._known[one], Value)]
         sizes = {one: self._known[one] for one in node.all_input_nodes if one not in sources}
         outputs = self._results(node)

@@ -13,7 +13,7 @@ _LOGGERS = ("torch.onnx", "torch.fx", "torch.export", "torch._subclasses", "onnx
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, these libraries log nothing but what is critical, and neither warn of outdated code nor print programs they gave up."""
+    """Inside, these libraries neither log errors, which are raised too, warn of outdated code, nor print programs."""
     loggers = {logging.getLogger(name): logging.getLogger(name).level for name in _LOGGERS}
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

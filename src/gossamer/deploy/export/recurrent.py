@@ -15,10 +15,15 @@ from torch import Tensor, nn
 
 from gossamer.deploy.changes import replace_module
 
-_FUNCTIONS: dict[str, Any] = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}
+_FUNCTIONS: dict[str, Any] = {
+    "LSTM": torch.lstm,
+    "GRU": torch.gru,
+    "RNN_TANH": torch.rnn_tanh,
+    "RNN_RELU": torch.rnn_relu,
+}
 
 
-def _in_torch(
+def _in_torch(  # noqa: PLR0917  the schema of the operator
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -37,7 +42,7 @@ _recurrent = torch.library.custom_op("gossamer::recurrent", _in_torch, mutates_a
 
 
 @_recurrent.register_fake
-def _(
+def _(  # noqa: PLR0917  the schema of the operator
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -86,7 +91,7 @@ class Recurrent(nn.Module):
 
 
 def traceable(model: nn.Module, *, standard: bool) -> nn.Module:
-    """Returns a copy of a network without torch's recurrent layers; the network itself if it has none, or other kinds."""
+    """Returns a copy of a network without torch's recurrent layers; the network itself if it has none."""
     if not any(_known(layer) for layer in model.modules()):
         return model
     model = copy.deepcopy(model)

@@ -77,7 +77,9 @@ def trace(model: nn.Module, inputs: Inputs, *, standard: bool) -> ExportedProgra
     Raises:
         ModelError: What the network does depends on the numbers in a tensor, or it fixes a size that may change.
     """
-    program = Program(traceable(standard_layers(model) if standard else model, standard=standard), inputs, standard).eval()
+    program = Program(
+        traceable(standard_layers(model) if standard else model, standard=standard), inputs, standard
+    ).eval()
     example = inputs.resized(distinct_sizes(inputs.sizes))
     shapes = tuple({i: Dim.DYNAMIC for i, axis in enumerate(one.axes) if axis is not None} for one in inputs.of)
     try:

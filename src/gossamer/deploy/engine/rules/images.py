@@ -28,13 +28,17 @@ def padded_convolution(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Value:
-    """A convolution whose result is as large as the image. Where one side has a zero more, both get it, and the result
-    is cut."""
+    """A convolution whose result is as large as the image.
+
+    Where one side has a zero more, both get it, and the result is cut.
+    """
     kernel, count = _image_weight(weight), len(x.size) - 2
     dilation = _each(dilation, count)
-    total = [0] * count if padding == "valid" else [
-        step * (size - 1) for step, size in zip(dilation, kernel.shape[-count:], strict=True)
-    ]
+    total = (
+        [0] * count
+        if padding == "valid"
+        else [step * (size - 1) for step, size in zip(dilation, kernel.shape[-count:], strict=True)]
+    )
     sides = [one - one // 2 for one in total]
     extra = [2 * side - one for side, one in zip(sides, total, strict=True)]
     size = sizes_of(node)
@@ -67,7 +71,8 @@ def transposed_convolution(
     strides, paddings = _each(stride, count), _each(padding, count)
     if any(one != 1 for one in dilation) or not all(isinstance(one, int) for one in (*x.size[2:], *size[2:])):
         raise Unsupported("transposed convolutions that are dilated, or of images of any size")
-    turned = kernel.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)  # (outputs, channels / groups, ...)
+    grouped = kernel.reshape(groups, len(kernel) // groups, *kernel.shape[1:])
+    turned = grouped.transpose(1, 2).flatten(0, 1)  # (outputs, channels / groups, ...)
     numbers = _floats(bias)
     out = b.result(size)
     for phase in _product([range(one) for one in strides]):
@@ -118,7 +123,9 @@ class _Phase:
         self.cut = self.sides - left
 
 
-@rule("upsample_nearest1d.vec", "upsample_nearest2d.vec", "_upsample_nearest_exact1d.vec", "_upsample_nearest_exact2d.vec")
+@rule(
+    "upsample_nearest1d.vec", "upsample_nearest2d.vec", "_upsample_nearest_exact1d.vec", "_upsample_nearest_exact2d.vec"
+)
 @rule("upsample_linear1d.vec", "upsample_bilinear2d.vec", "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec")
 def resized(b: Builder, node: Node, x: Value, size: Sequence[int] | None, *settings: Any) -> Value:
     """An image in another size: a linear map of its rows and one of its columns, or each number repeated."""

@@ -60,7 +60,9 @@ def gather(b: Builder, node: Node, x: Value, axis: int, indices: Value, **settin
 
 
 @rule("index_add", "scatter_add")
-def add_to_rows(b: Builder, node: Node, base: Value, axis: int, indices: Value, rows: Value, *, alpha: Any = 1) -> Value:
+def add_to_rows(
+    b: Builder, node: Node, base: Value, axis: int, indices: Value, rows: Value, *, alpha: Any = 1
+) -> Value:
     """Rows added to those that an index names; of `scatter_add`, one index for all numbers of a row."""
     if axis % len(base.size) != 0 or alpha != 1 or kind_of(node) is not torch.float32:
         raise Unsupported("sums in other places than rows of floats")
@@ -104,9 +106,7 @@ def _from_start(b: Builder, indices: Value, size: Size) -> Value:
             return indices
         if isinstance(size, int):
             return b.constant(torch.where(indices.data < 0, indices.data + size, indices.data))
-    below = b.elementwise(
-        "less", indices, b.filled(0, indices.size, torch.int64), size=indices.size, dtype=torch.bool
-    )
+    below = b.elementwise("less", indices, b.filled(0, indices.size, torch.int64), size=indices.size, dtype=torch.bool)
     shift = b.elementwise("keep", below, _sized(b, size), size=indices.size, dtype=torch.int64)
     return b.elementwise("add", indices, shift, size=indices.size, dtype=torch.int64)
 

@@ -87,9 +87,7 @@ def attention(
     return b.reshaped(out, size)
 
 
-def _grouped(
-    b: Builder, q: Value, k: Value, v: Value, mask: Value | None
-) -> tuple[Value, Value, Value, Value | None]:
+def _grouped(b: Builder, q: Value, k: Value, v: Value, mask: Value | None) -> tuple[Value, Value, Value, Value | None]:
     """Makes a batch of each head of the keys, which all its heads of the queries share: (batch · heads, group, ...)."""
     batch, heads = k.size[:2]
     if len(q.size) != 4 or not isinstance(heads, int) or not isinstance(q.size[1], int):

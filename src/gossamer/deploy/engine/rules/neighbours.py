@@ -24,7 +24,7 @@ def sort_coordinates(b: Builder, node: Node, row: Value, column: Value, rows: Si
 
 @rule("gossamer.self_loops.default")
 def self_loops(b: Builder, node: Node, indptr: Value, indices: Value) -> list[Value]:
-    """One loop a node; there is room for as many edges as there can be, so only kernels that look at `indptr` may follow."""
+    """One loop a node; there is room for all edges there can be, so only kernels that look at `indptr` may follow."""
     if not all(_reads_rows(user) for user in node.users):
         raise Unsupported("loops of a graph with weights")
     nodes, most = indptr.size[0] - 1, indices.size[0] + indptr.size[0] - 1
@@ -38,7 +38,7 @@ _COMPARISONS = ("<built-in function ge>", "<built-in function le>", "<built-in f
 
 
 def _reads_rows(result: Node) -> bool:
-    """Says whether one of the results of `self_loops` goes nowhere but to kernels that take their rows from `indptr`."""
+    """Says whether a result of `self_loops` goes nowhere but to kernels that take their rows from `indptr`."""
     if result.args[1] in (0, 3):  # of sizes that are known
         return True
     if result.args[1] == 2:

@@ -59,9 +59,7 @@ def truths(b: Builder, node: Node, x: Value, axes: Any = None, keep: bool = Fals
     del keep
     every = str(node.target).split(".")[1] == "all"
     size = sizes_of(node)
-    holds = b.elementwise(
-        "equal" if every else "not_equal", x, b.filled(0, x.size), size=x.size, dtype=torch.float32
-    )
+    holds = b.elementwise("equal" if every else "not_equal", x, b.filled(0, x.size), size=x.size, dtype=torch.float32)
     found = _reduced(b, holds, axes, size, _KINDS["amax"])
     return b.elementwise("equal", found, b.filled(0.0 if every else 1.0, size), size=size, dtype=torch.bool)
 
@@ -138,7 +136,8 @@ def adaptive(b: Builder, node: Node, x: Value, size: Sequence[int]) -> Value:
         window = [s // o for s, o in zip(spatial, size, strict=True)]
         return _pool(b, node, x, window, window, (0, 0), mean=True)
     matrices = [
-        torch.nn.functional.adaptive_avg_pool1d(torch.eye(s)[None], o)[0].t() for s, o in zip(spatial, size, strict=True)
+        torch.nn.functional.adaptive_avg_pool1d(torch.eye(s)[None], o)[0].t()
+        for s, o in zip(spatial, size, strict=True)
     ]
     return along_axes(b, x, matrices)
 

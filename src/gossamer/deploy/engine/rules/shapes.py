@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch.fx import Node
 
 from gossamer.deploy.engine.builder import Builder, Unsupported, sizes_of
@@ -131,9 +130,9 @@ def pad(
         axis = len(x.size) - 1 - place
         start, end = (max(-one, 0) for one in widths[2 * place : 2 * place + 2])
         if start or end:
-            size = [*x.size]
-            size[axis] = size[axis] - start - end
-            x = b.view(x, size, x.strides, start * x.strides[axis])
+            kept = [*x.size]
+            kept[axis] = kept[axis] - start - end
+            x = b.view(x, kept, x.strides, start * x.strides[axis])
     widths = [max(one, 0) for one in widths]
     size = sizes_of(node)
     out = b.result(size, x.dtype)
