@@ -34,26 +34,24 @@ _HOME = {
     "save": "gossamer.deploy",
 }
 
-_PACKAGES = tuple(
-    [
-        "bench",
-        "deploy",
-        "distill",
-        "factorize",
-        "frontier",
-        "graph",
-        "kernels",
-        "models",
-        "nn",
-        "papers",
-        "prune",
-        "report",
-        "share",
-        "stream",
-        "structure",
-        "tasks",
-        "train",
-    ]
+_PACKAGES = (
+    "bench",
+    "deploy",
+    "distill",
+    "factorize",
+    "frontier",
+    "graph",
+    "kernels",
+    "models",
+    "nn",
+    "papers",
+    "prune",
+    "report",
+    "share",
+    "stream",
+    "structure",
+    "tasks",
+    "train",
 )
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -76,7 +76,8 @@ def transposed_convolution(
     numbers = _floats(bias)
     out = b.result(size)
     for phase in _product([range(one) for one in strides]):
-        taps = turned[(..., *(slice(first, None, step) for first, step in zip(phase, strides, strict=True)))]
+        every: list[Any] = [slice(first, None, step) for first, step in zip(phase, strides, strict=True)]
+        taps = turned[(..., *every)]
         phases = [
             _Phase(first, step, pad, length, result, taps.shape[2 + axis])
             for axis, (first, step, pad, length, result) in enumerate(
