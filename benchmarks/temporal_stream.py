@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     stream = Events.of(datasets.read(options.data))  # type: ignore[arg-type]
-    settings = Online(batch=-(-len(stream) // options.batches), epochs=10)  # chosen on another seed
+    settings = Online(batch=-(-len(stream) // options.batches), epochs=10, keep=0.9)  # chosen on seeds 7 to 9
     found: dict[str, Any] = {"data": options.data, "batches": options.batches, "threads": options.threads}
     found["against_anew"] = [against_anew(stream, settings, seed) for seed in range(options.seeds)]
     with tempfile.TemporaryDirectory() as folder:

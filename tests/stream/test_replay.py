@@ -68,13 +68,14 @@ def test_a_batch_is_scored_before_it_is_learned(events):
     assert not all(map(torch.equal, network, learner.network.parameters()))
 
 
-def test_only_what_walks_reach_changes(events):
+@pytest.mark.parametrize("keep", [1.0, 0.5])
+def test_only_what_walks_reach_changes_and_the_rest_is_shortened(events, keep):
     source, target = in_order_of_arrival(events)
-    learner = LinkLearner(SETTINGS)
+    learner = LinkLearner(SETTINGS.replace(keep=keep))
     learner.update(source[:1500], target[:1500], events.time[:1500])
     before = learner.vectors.clone()
     learner.update(source[1500:1510], target[1500:1510], events.time[1500:1510])
-    changed = (learner.vectors[: len(before)] != before).any(dim=1)
+    changed = (learner.vectors[: len(before)] != keep * before).any(dim=1)
     assert 0 < changed.sum() < len(before) / 2
 
 

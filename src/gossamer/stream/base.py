@@ -6,7 +6,8 @@ it touches, skip-gram goes on from the vectors there are, on these walks alone, 
 batch tells and with something old. The paper describes the loop; its details are ours.
 
 Skip-gram makes vectors longer with every walk they are on, so those of a long stream say how active a node ever was.
-`keep` shortens them all a little before they go on, that they say how active it is.
+`keep` shortens them all a little before they go on, that they say how active it is. That is better where nodes come and
+go, and worse where few nodes meet the same others all the time, whose vectors then never grow long enough.
 """
 
 from __future__ import annotations

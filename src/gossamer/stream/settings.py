@@ -26,7 +26,6 @@ class Following(Settings):
 class Online(Following):
     """How links are learned from a stream."""
 
-    keep: float = bounded(0.9, gt=0.0, le=1.0)
     hidden: int = bounded(128, ge=1)  # width of the network
     learning_rate: float = bounded(0.05, gt=0.0)  # of the network
     rows: int = bounded(1024, ge=1)  # pairs a training step
