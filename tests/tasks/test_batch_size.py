@@ -61,7 +61,10 @@ def test_steps_take_as_many_as_asked_for_and_all_examples_are_seen(name: str) ->
     assert labels(task) == before
     assert task.batch_size == 6
     per_step, now = task.examples_per_step(), larger.examples_per_step()
-    assert now * larger.steps() == pytest.approx(per_step * task.steps())
+    if name == "sampled":  # samples share nodes
+        assert per_step < now < per_step * task.steps() / larger.steps()
+    else:
+        assert now * larger.steps() == pytest.approx(per_step * task.steps())
 
 
 def test_orders_still_depend_on_seed_and_epoch_alone() -> None:

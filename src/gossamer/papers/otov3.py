@@ -387,9 +387,7 @@ class Cells(nn.Module):
     def __init__(self, channels: int, width: int, classes: int) -> None:
         super().__init__()
         self.stem = _convolution(channels, width, 3, stride=2)
-        self.cells = nn.ModuleList(
-            nn.ModuleList(_convolution(width, width, kernel) for kernel in (1, 3, 5)) for _ in range(3)
-        )
+        self.cells = nn.ModuleList(Cell(width) for _ in range(3))
         self.head = nn.Linear(width, classes)
 
     @classmethod
@@ -401,12 +399,23 @@ class Cells(nn.Module):
         """Images to logits."""
         x = F.relu(self.stem(x))
         for number, cell in enumerate(self.cells):
-            point, three, five = cell.children()
-            x = F.relu(point(x) + three(x) + five(x))
+            x = cell(x)
             if number < 2 and x.shape[-1] > 1:
                 x = F.max_pool2d(x, 2)
         logits: Tensor = self.head(x.mean((2, 3)))
         return logits
+
+
+class Cell(nn.Module):
+    """Normalised convolutions with kernels of 1, 3 and 5, added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.point, self.three, self.five = (_convolution(width, width, kernel) for kernel in (1, 3, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Adds what the branches make of x."""
+        return F.relu(self.point(x) + self.three(x) + self.five(x))
 
 
 def _convolution(before: int, after: int, kernel: int, *, stride: int = 1) -> nn.Sequential:

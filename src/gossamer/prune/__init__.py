@@ -5,6 +5,7 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.batch_sizing import BatchSizing as BatchSizing
 from gossamer.prune.channels import ChannelPruning as ChannelPruning
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
@@ -14,8 +15,14 @@ from gossamer.prune.constraints import L1 as L1
 from gossamer.prune.constraints import Conditioning as Conditioning
 from gossamer.prune.constraints import SparsePenalty as SparsePenalty
 from gossamer.prune.constraints import TransformedL1 as TransformedL1
+from gossamer.prune.contributions import Activity as Activity
+from gossamer.prune.contributions import Contribution as Contribution
+from gossamer.prune.contributions import SoftGate as SoftGate
+from gossamer.prune.contributions import WeightProduct as WeightProduct
 from gossamer.prune.deep_r import DeepR as DeepR
+from gossamer.prune.dhspg import UnitsToZero as UnitsToZero
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
+from gossamer.prune.dynhp import DynamicHardPruning as DynamicHardPruning
 from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
 from gossamer.prune.ensembles import modularity as modularity
 from gossamer.prune.fisher import Fisher as Fisher
@@ -38,6 +45,7 @@ from gossamer.prune.growth import ByHebb as ByHebb
 from gossamer.prune.growth import ByMomentum as ByMomentum
 from gossamer.prune.growth import Growth as Growth
 from gossamer.prune.growth import Untried as Untried
+from gossamer.prune.h2spg import OperatorsToZero as OperatorsToZero
 from gossamer.prune.hard_masks import HardMasks as HardMasks
 from gossamer.prune.hydra import LearnedScores as LearnedScores
 from gossamer.prune.lamp import Lamp as Lamp
@@ -51,6 +59,14 @@ from gossamer.prune.obs import BlockFisher as BlockFisher
 from gossamer.prune.overlap import Structure as Structure
 from gossamer.prune.overlap import overlap as overlap
 from gossamer.prune.patterns import Patterns as Patterns
+from gossamer.prune.pressing import Chance as Chance
+from gossamer.prune.pressing import DirectionAndSize as DirectionAndSize
+from gossamer.prune.pressing import FiveSigns as FiveSigns
+from gossamer.prune.pressing import HalfSpace as HalfSpace
+from gossamer.prune.pressing import Pressing as Pressing
+from gossamer.prune.pressing import Progressive as Progressive
+from gossamer.prune.pressing import Redundancy as Redundancy
+from gossamer.prune.pressing import SoftThreshold as SoftThreshold
 from gossamer.prune.pressure import GrowingPressure as GrowingPressure
 from gossamer.prune.pressure import Pressure as Pressure
 from gossamer.prune.pressure import ScalePenalty as ScalePenalty
@@ -83,13 +99,16 @@ __all__ = [
     "L1",
     "NM",
     "Activating",
+    "Activity",
     "Allocation",
     "Alternating",
     "AtRandom",
+    "BatchSizing",
     "BlockFisher",
     "ByGradient",
     "ByHebb",
     "ByMomentum",
+    "Chance",
     "ChannelPruning",
     "Channels",
     "Coactive",
@@ -97,13 +116,17 @@ __all__ = [
     "Columns",
     "Conditioning",
     "Constrained",
+    "Contribution",
     "Cubic",
     "DeepR",
+    "DirectionAndSize",
     "DropAndGrow",
+    "DynamicHardPruning",
     "ErdosRenyiKernel",
     "Fastest",
     "Filters",
     "Fisher",
+    "FiveSigns",
     "Global",
     "Gradient",
     "Granularity",
@@ -113,6 +136,7 @@ __all__ = [
     "GrowingPenalty",
     "GrowingPressure",
     "Growth",
+    "HalfSpace",
     "HardMasks",
     "Iterative",
     "Kernels",
@@ -126,10 +150,14 @@ __all__ = [
     "Multipliers",
     "NMPattern",
     "OneShot",
+    "OperatorsToZero",
     "Patterns",
+    "Pressing",
     "Pressure",
     "Profile",
+    "Progressive",
     "Random",
+    "Redundancy",
     "SIMDBlocks",
     "ScalePenalty",
     "Schedule",
@@ -139,6 +167,8 @@ __all__ = [
     "SignedRank",
     "SingleWeights",
     "Snip",
+    "SoftGate",
+    "SoftThreshold",
     "SparsePenalty",
     "SparsifyEdges",
     "Splitting",
@@ -152,9 +182,11 @@ __all__ = [
     "TransformedL1",
     "Travel",
     "Uniform",
+    "UnitsToZero",
     "Untried",
     "Vectors",
     "Wanda",
+    "WeightProduct",
     "Widths",
     "modularity",
     "overlap",

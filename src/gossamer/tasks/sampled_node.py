@@ -50,8 +50,13 @@ class SampledNodeClassification(Task):
         self._rows = {split: next(full.batches(split)) for split in ("train", "val", "test")}
         self._edge_index = isinstance(full.example()[1], Tensor)
         self._device = torch.device("cpu")
-        first = next(self.batches("train"))
-        self._share = first.graph.num_nodes / full.graph.num_nodes
+        self._share = self._first_share()
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """Returns this task with that many seeds a step at most."""
+        other = super().with_batch_size(batch_size)
+        other._share = other._first_share()
+        return other
 
     def steps(self) -> int:
         """Returns how many batches the training nodes make."""
@@ -87,6 +92,10 @@ class SampledNodeClassification(Task):
     def examples_per_step(self) -> float:
         """Returns the share of the graph's nodes in a sample, as the first one has it."""
         return self._share
+
+    def _first_share(self) -> float:
+        """Returns the share of the graph's nodes in the first sample."""
+        return next(self.batches("train")).graph.num_nodes / self.full.graph.num_nodes
 
     def dimensions(self) -> dict[str, int]:
         """Returns `in_features` and `out_features`."""
