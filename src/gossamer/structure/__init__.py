@@ -6,6 +6,8 @@ from gossamer.structure.allocation import SameRatio as SameRatio
 from gossamer.structure.groups import Group as Group
 from gossamer.structure.groups import Member as Member
 from gossamer.structure.groups import groups as groups
+from gossamer.structure.network_graph import NetworkGraph as NetworkGraph
+from gossamer.structure.network_graph import network_graph as network_graph
 from gossamer.structure.plan import Plan as Plan
 from gossamer.structure.plan import PlannedGroup as PlannedGroup
 from gossamer.structure.plan import plan as plan
@@ -29,6 +31,7 @@ __all__ = [
     "GroupScore",
     "GroupTaylor",
     "Member",
+    "NetworkGraph",
     "NewSize",
     "Plan",
     "PlannedGroup",
@@ -36,6 +39,7 @@ __all__ = [
     "SameRatio",
     "Trace",
     "groups",
+    "network_graph",
     "plan",
     "trace",
 ]
