@@ -1,17 +1,17 @@
 """Let a metanetwork rewrite a trained network so that it is easier to prune, fine-tune it, then remove channels.
 
-Liu, Wang & Zhang, "Meta pruning via graph metanetworks: a (universal) meta learning framework for network pruning", 2025
-(arXiv 2506.12041). The network is trained, read as a graph, rewritten in one forward pass of a metanetwork
-(`prune.metanetwork`), fine-tuned, pruned by group magnitude over all layers together, and fine-tuned again. A metanetwork
-is trained once, on a few networks, and then serves others:
+Liu, Wang & Zhang, "Meta pruning via graph metanetworks: a (universal) meta learning framework for network pruning",
+2025 (arXiv 2506.12041). The network is trained, read as a graph, rewritten in one forward pass of a metanetwork
+(`prune.metanetwork`), fine-tuned, pruned by group magnitude over all layers together, and fine-tuned again. A
+metanetwork is trained once, on a few networks, and then serves others:
 
     meta = train_metanetwork([Case(net, task), ...])
     meta.save("meta.gossamer")
     gossamer.method("meta-pruning", metanetwork="meta.gossamer")
 
-Without one, it is trained on the very network that it is to rewrite, in the middle of the run. Ours: one mapping for all
-networks; any method with a sparsity may prune; channels go at once, where the paper removes them in 200 steps without
-training in between.
+Without one, it is trained on the very network that it is to rewrite, in the middle of the run. Ours: one mapping for
+all networks; any method with a sparsity may prune; channels go at once, where the paper removes them in 200 steps
+without training in between.
 """
 
 from __future__ import annotations

@@ -145,9 +145,8 @@ class Lesson:
     def sparsity(self, rewritten: dict[str, Tensor], training: MetaTraining) -> dict[str, Tensor]:
         """Returns pressure · γ_c · w for the weights of all channels, by name; a weight of two channels has both."""
         found: dict[str, Tensor] = {}
-        for group, members in self.groups:
-            if any(member.tensor not in rewritten for member in members):
-                members = [member for member in members if member.tensor in rewritten]
+        for group, all_members in self.groups:
+            members = [member for member in all_members if member.tensor in rewritten]
             sums = [unit_sums(member, rewritten[member.tensor] ** 2, group.size) for member in members]
             if not sums:
                 continue

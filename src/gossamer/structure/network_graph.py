@@ -20,7 +20,6 @@ Parameters that are neither, such as embeddings, are left as they are, and named
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -248,7 +247,7 @@ class _Mapping:
         inside, outside = axes[one.inputs], axes[one.outputs]
         if one.groups > 1:
             summed = outside if one.inputs == 1 else inside
-            group, rest = factorise(summed, one.groups, summed.size // one.groups)
+            group, _ = factorise(summed, one.groups, summed.size // one.groups)
             inside = product(group, inside) if one.inputs == 1 else inside
             outside = product(group, outside) if one.inputs == 0 else outside
         nodes = self._nodes(inside)
