@@ -3,10 +3,10 @@
     penalty = strength · Σ_c cost_c · |γ_c|         over the scales γ of all normalisations of channels that may go
     cost_c ∝ multiply-accumulates of the channel, 1 on the average of all scales
 
-A channel all of whose scales are next to nothing is dead, and is cut out of the network (`structure`). The search is that
-of You et al., "SuperTickets", ECCV 2022, after network slimming (Liu et al., ICCV 2017); branches whose channels
-are all dead but one remain. A channel hangs together over layers, so it has the scales of all of them, and is dead
-only when they all are.
+A channel all of whose scales are next to nothing is dead, and is cut out of the network (`structure`). The search is
+that of You et al., "SuperTickets", ECCV 2022, after network slimming (Liu et al., ICCV 2017); branches whose
+channels are all dead but one remain. A channel hangs together over layers, so it has the scales of all of them, and
+is dead only when they all are.
 """
 
 from __future__ import annotations

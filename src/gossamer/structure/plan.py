@@ -40,7 +40,7 @@ from gossamer.structure.twin import TOLERANCE, difference, outputs, twin_outputs
 
 Losses = Callable[[nn.Module], Iterable[Tensor]]
 FORMAT = 1
-REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
+REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it, and its edits
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def plan(
         unknown=dict(planner.trace.unknown),
         unused=tuple(name for name, _ in model.named_parameters() if name not in planner.trace.tensors),
         removal=change,
-        cost_before=_counted(model, args, kwargs),
-        cost=_counted(small, args, kwargs),
+        cost_before=counted(model, args, kwargs),
+        cost=counted(small, args, kwargs),
         difference=found,
     )
 
@@ -369,7 +369,8 @@ def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def _counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+def counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+    """Returns what a network takes, from one run."""
     tensors = distinct(model.state_dict()).values()
     return Counted(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
