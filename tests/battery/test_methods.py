@@ -34,6 +34,10 @@ def refusal(name: str, network: Network) -> str:
         return r"no graph.*take a task on a graph"
     if name in CONVOLUTIONAL and network.name != "cnn":
         return "no layer of this model"
+    if name == "drop-blocks" and network.name != "transformer":
+        return "it has no residual branch"
+    if name == "merge-layers" and network.name != "mlp":
+        return "nothing can be left out"
     return ""
 
 

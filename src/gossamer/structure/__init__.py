@@ -3,9 +3,16 @@
 from gossamer.structure.allocation import AllTogether as AllTogether
 from gossamer.structure.allocation import GroupAllocation as GroupAllocation
 from gossamer.structure.allocation import SameRatio as SameRatio
+from gossamer.structure.depth import DepthPlan as DepthPlan
+from gossamer.structure.depth import PlannedBlock as PlannedBlock
+from gossamer.structure.depth import plan_depth as plan_depth
+from gossamer.structure.edits import Edit as Edit
+from gossamer.structure.edits import LeaveOut as LeaveOut
+from gossamer.structure.edits import MergeLayers as MergeLayers
 from gossamer.structure.groups import Group as Group
 from gossamer.structure.groups import Member as Member
 from gossamer.structure.groups import groups as groups
+from gossamer.structure.merging import mergeable as mergeable
 from gossamer.structure.network_graph import NetworkGraph as NetworkGraph
 from gossamer.structure.network_graph import network_graph as network_graph
 from gossamer.structure.plan import Plan as Plan
@@ -20,26 +27,39 @@ from gossamer.structure.scores import GroupScore as GroupScore
 from gossamer.structure.scores import GroupTaylor as GroupTaylor
 from gossamer.structure.trace import Trace as Trace
 from gossamer.structure.trace import trace as trace
+from gossamer.structure.worth import Dissimilarity as Dissimilarity
+from gossamer.structure.worth import LossIncrease as LossIncrease
+from gossamer.structure.worth import Worth as Worth
 
 __all__ = [
     "AllTogether",
     "Cut",
+    "DepthPlan",
+    "Dissimilarity",
+    "Edit",
     "Group",
     "GroupAllocation",
     "GroupMagnitude",
     "GroupRandom",
     "GroupScore",
     "GroupTaylor",
+    "LeaveOut",
+    "LossIncrease",
     "Member",
+    "MergeLayers",
     "NetworkGraph",
     "NewSize",
     "Plan",
+    "PlannedBlock",
     "PlannedGroup",
     "Removal",
     "SameRatio",
     "Trace",
+    "Worth",
     "groups",
+    "mergeable",
     "network_graph",
     "plan",
+    "plan_depth",
     "trace",
 ]
