@@ -263,7 +263,7 @@ class _Mapping:
         """Puts a vector on the nodes that it lies along; on new ones, tied to those, where its feature is taken."""
         axis = next((axis for axis in axes if axis.size > 1), axes[-1])
         nodes, slot = self._existing(axis)[0], self._slot(name)
-        if slot < 0 or bool((nodes < 0).any()) or len(nodes.unique()) < len(nodes):
+        if slot < 0 or bool((nodes < 0).any()) or len({*nodes.tolist()}) < len(nodes):
             return
         if not self._taken.isdisjoint((node, slot) for node in nodes.tolist()):
             nodes = self._add_tied(name, axis)

@@ -76,8 +76,8 @@ class Dissimilarity(Worth):
 
         def note(place: int) -> Note:
             def one(before: Tensor, after: Tensor) -> None:
-                rows = [value.detach().reshape(len(value), -1).double() for value in (before, after)]
-                seen[place].append(float(nn.functional.cosine_similarity(*rows).mean()))
+                given, made = (value.detach().reshape(len(value), -1).double() for value in (before, after))
+                seen[place].append(float(nn.functional.cosine_similarity(given, made).mean()))
 
             return one
 
@@ -107,10 +107,10 @@ def _watching(model: nn.Module, notes: dict[Candidate, Note]) -> Iterator[None]:
 
     def enter(*_: Any) -> None:
         modes.append(_Additions(additions))
-        modes[-1].__enter__()
+        modes[-1].__enter__()  # type: ignore[no-untyped-call]
 
     def leave(*_: Any) -> None:
-        modes.pop().__exit__(None, None, None)
+        modes.pop().__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     handles = [model.register_forward_pre_hook(enter), model.register_forward_hook(leave, always_call=True)]
     for one, note in notes.items():
