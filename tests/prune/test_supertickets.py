@@ -91,7 +91,7 @@ def test_what_becomes_of_masked_weights(reactivation: str, between: float, retur
     steps = 4 * task.steps()
     for _ in range(steps // 4):
         run.after_step(None)
-    assert float(weight[0, 0]) == pytest.approx(between)
+    assert weight[0, 0].item() == pytest.approx(between)
     alive = reactivation in {"reset", "zero"}
     assert (run.masks == {}) == alive
     with torch.no_grad():  # all others shrink, until the smallest is the largest
@@ -102,7 +102,7 @@ def test_what_becomes_of_masked_weights(reactivation: str, between: float, retur
         run.after_step(None)
     assert run.settled
     assert bool(run.masks["1.weight"][0, 0]) == returns
-    assert (float(weight[0, 0]) != 0) == returns
+    assert (weight[0, 0].item() != 0) == returns
     assert sum(run.target_nonzeros().values()) == (64 * 48 + 48 * 4) // 2
 
 
