@@ -13,14 +13,14 @@ import gossamer
 from gossamer.compression import compress
 from gossamer.errors import FileError, ModelError, SettingError
 from gossamer.prune.meta_pruning import MetaPruning
-from gossamer.prune.meta_training import Case, Lesson, MetaTraining, train_metanetwork
-from gossamer.prune.metanetwork import Metanetwork, Shape, Way
+from gossamer.prune.meta_training import Lesson, MetaTraining, TrainedNetwork, train_metanetwork
+from gossamer.prune.metanetwork import Metanetwork, MetanetworkShape, Way
 from gossamer.structure import network_graph
 from gossamer.train import Training
 from tests.battery.networks import NETWORKS
 
 MLP, CNN = NETWORKS[0], NETWORKS[1]
-SMALL = Shape(hidden=4, layers=2, change=0.1)
+SMALL = MetanetworkShape(hidden=4, layers=2, change=0.1)
 
 
 def test_pools_what_arrives_at_each_node() -> None:
@@ -87,7 +87,7 @@ def test_the_gradient_of_the_meta_loss_is_that_of_finite_differences() -> None:
     """Without pressure it is that of the summed loss; the pressure is that of ½ Σ γ w², γ held."""
     torch.manual_seed(2)
     network, task = CNN.model(), CNN.task()
-    meta, lesson = Metanetwork(SMALL), Lesson(Case(network, task))
+    meta, lesson = Metanetwork(SMALL), Lesson(TrainedNetwork(network, task))
     training = MetaTraining(pressure=0.0)
 
     def summed() -> float:
@@ -113,7 +113,7 @@ def test_the_pressure_is_that_of_the_formula() -> None:
         for unit, size in enumerate((1.0, 2.0, 3.0)):
             network[1].weight[unit] = size / 8
             network[2].weight[:, unit] = size / 2
-    lesson = Lesson(Case(network, MLP.task()))
+    lesson = Lesson(TrainedNetwork(network, MLP.task()))
     parameters = {name: value.detach() for name, value in network.named_parameters()}
     found = lesson.sparsity(parameters, MetaTraining(pressure=2.0, steepness=16.0))
     factors = 2.0 * torch.tensor([16.0, 4.0, 1.0])  # I = 1/3, 2/3, 1: the exponents are 1, 1/2, 0
@@ -128,7 +128,9 @@ def test_learning_leaves_networks_alone_and_is_told_by_its_seed(tmp_path: Path) 
     losses: list[float] = []
     learning = MetaTraining(epochs=2)
     once, again = (
-        train_metanetwork([Case(network, task)], SMALL, learning, seed=5, watch=lambda _, loss, __: losses.append(loss))
+        train_metanetwork(
+            [TrainedNetwork(network, task)], SMALL, learning, seed=5, watch=lambda _, loss, __: losses.append(loss)
+        )
         for _ in range(2)
     )
     assert losses[:2] == losses[2:]
@@ -147,7 +149,7 @@ def test_learning_leaves_networks_alone_and_is_told_by_its_seed(tmp_path: Path) 
 
 
 def test_a_metanetwork_of_one_network_serves_another(tmp_path: Path) -> None:
-    meta = train_metanetwork([Case(MLP.model(), MLP.task())], SMALL, MetaTraining(epochs=1))
+    meta = train_metanetwork([TrainedNetwork(MLP.model(), MLP.task())], SMALL, MetaTraining(epochs=1))
     method = MetaPruning(metanetwork=meta.save(tmp_path / "meta"), pretrain=0.0)
     result = compress(
         CNN.model(),

@@ -24,8 +24,8 @@ from gossamer.papers.protocol.registry import register
 from gossamer.papers.slr import image_subset, points
 from gossamer.prune.channels import ChannelPruning
 from gossamer.prune.meta_pruning import MetaPruning
-from gossamer.prune.meta_training import Case, MetaTraining, train_metanetwork
-from gossamer.prune.metanetwork import Metanetwork, Shape
+from gossamer.prune.meta_training import MetaTraining, TrainedNetwork, train_metanetwork
+from gossamer.prune.metanetwork import Metanetwork, MetanetworkShape
 from gossamer.settings import Settings, bounded
 from gossamer.structure import AllTogether, GroupRandom, network_graph, plan
 from gossamer.tasks import ImageClassification, Task
@@ -117,7 +117,7 @@ class Setup(Settings):
     cnn: Data = Data(data="cifar10")
     gcn: Data = Data(data="cora", epochs=60, before=10, after=20, optimizer=Adam(learning_rate=0.01))
     networks: int = bounded(3, ge=1)  # that the metanetwork learns from
-    shape: Shape = field(default_factory=lambda: Shape(change=0.05))
+    shape: MetanetworkShape = field(default_factory=lambda: MetanetworkShape(change=0.05))
     pressures: tuple[float, ...] = bounded((0.3, 3.0), ge=0.0)
     rounds: tuple[int, ...] = bounded((10, 20), ge=1)  # epochs of meta-training; of all these, validation chooses
 
@@ -170,7 +170,7 @@ def compared(
         fit(network, task, training, seed=run.seed, progress=False)
     *seen, unseen = networks
     run.say(f"{kind}, metanetwork")
-    chosen([Case(network, task) for network in seen], setup, seed=run.seed).save(path)
+    chosen([TrainedNetwork(network, task) for network in seen], setup, seed=run.seed).save(path)
 
     def pruned(label: str, method: Method, epochs: int, network: nn.Module = unseen) -> float:
         return points(run.compress(f"{kind}, {label}", network, task, method, training.replace(epochs=epochs)))
@@ -196,7 +196,7 @@ def compared(
     return found
 
 
-def chosen(cases: list[Case], setup: Setup, *, seed: int) -> Metanetwork:
+def chosen(cases: list[TrainedNetwork], setup: Setup, *, seed: int) -> Metanetwork:
     """Returns the metanetwork after which pruned networks that it has learned from do best on validation."""
     best: tuple[float, Metanetwork | None] = (-1.0, None)
 
@@ -214,7 +214,7 @@ def chosen(cases: list[Case], setup: Setup, *, seed: int) -> Metanetwork:
 
 
 @torch.no_grad()
-def after_removal(meta: Metanetwork, case: Case) -> float:
+def after_removal(meta: Metanetwork, case: TrainedNetwork) -> float:
     """Returns the accuracy on validation of a network that was rewritten and has lost half of its channels."""
     example = case.task.example()
     network = copy.deepcopy(case.model)

@@ -5,6 +5,7 @@ from gossamer.prune.allocation import Allocation as Allocation
 from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
+from gossamer.prune.channel_search import ChannelSearch as ChannelSearch
 from gossamer.prune.channels import ChannelPruning as ChannelPruning
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
@@ -15,6 +16,7 @@ from gossamer.prune.constraints import Conditioning as Conditioning
 from gossamer.prune.constraints import SparsePenalty as SparsePenalty
 from gossamer.prune.constraints import TransformedL1 as TransformedL1
 from gossamer.prune.deep_r import DeepR as DeepR
+from gossamer.prune.depth import DepthPruning as DepthPruning
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.ensembles import GroupToGroup as GroupToGroup
 from gossamer.prune.ensembles import modularity as modularity
@@ -41,6 +43,12 @@ from gossamer.prune.growth import Untried as Untried
 from gossamer.prune.hard_masks import HardMasks as HardMasks
 from gossamer.prune.hydra import LearnedScores as LearnedScores
 from gossamer.prune.lamp import Lamp as Lamp
+from gossamer.prune.meta_pruning import MetaPruning as MetaPruning
+from gossamer.prune.meta_training import MetaTraining as MetaTraining
+from gossamer.prune.meta_training import TrainedNetwork as TrainedNetwork
+from gossamer.prune.meta_training import train_metanetwork as train_metanetwork
+from gossamer.prune.metanetwork import Metanetwork as Metanetwork
+from gossamer.prune.metanetwork import MetanetworkShape as MetanetworkShape
 from gossamer.prune.movement import Movement as Movement
 from gossamer.prune.movement import Travel as Travel
 from gossamer.prune.multipliers import Alternating as Alternating
@@ -56,6 +64,7 @@ from gossamer.prune.profile import Profile as Profile
 from gossamer.prune.schedules import Cubic as Cubic
 from gossamer.prune.schedules import Iterative as Iterative
 from gossamer.prune.schedules import OneShot as OneShot
+from gossamer.prune.schedules import Progressive as Progressive
 from gossamer.prune.schedules import Schedule as Schedule
 from gossamer.prune.scores import Gradient as Gradient
 from gossamer.prune.scores import Magnitude as Magnitude
@@ -68,6 +77,7 @@ from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
 from gossamer.prune.sparsify_edges import SparsifyEdges as SparsifyEdges
 from gossamer.prune.splitting import Splitting as Splitting
+from gossamer.prune.supertickets import SuperTicket as SuperTicket
 from gossamer.prune.synflow import SynFlow as SynFlow
 from gossamer.prune.top_k_gradients import TopKGradients as TopKGradients
 from gossamer.prune.top_kast import TopKAST as TopKAST
@@ -85,6 +95,7 @@ __all__ = [
     "ByHebb",
     "ByMomentum",
     "ChannelPruning",
+    "ChannelSearch",
     "Channels",
     "Coactive",
     "Coactivity",
@@ -93,6 +104,7 @@ __all__ = [
     "Constrained",
     "Cubic",
     "DeepR",
+    "DepthPruning",
     "DropAndGrow",
     "ErdosRenyiKernel",
     "Filters",
@@ -113,12 +125,17 @@ __all__ = [
     "LayerSparsity",
     "LearnedScores",
     "Magnitude",
+    "MetaPruning",
+    "MetaTraining",
+    "Metanetwork",
+    "MetanetworkShape",
     "Movement",
     "Multipliers",
     "NMPattern",
     "OneShot",
     "Patterns",
     "Profile",
+    "Progressive",
     "Random",
     "SIMDBlocks",
     "Schedule",
@@ -133,11 +150,13 @@ __all__ = [
     "Splitting",
     "Statistics",
     "Structure",
+    "SuperTicket",
     "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",
     "TopKGradients",
+    "TrainedNetwork",
     "TransformedL1",
     "Travel",
     "Uniform",
@@ -146,4 +165,5 @@ __all__ = [
     "Wanda",
     "modularity",
     "overlap",
+    "train_metanetwork",
 ]

@@ -5,7 +5,7 @@ Liu, Wang & Zhang, "Meta pruning via graph metanetworks: a (universal) meta lear
 (`prune.metanetwork`), fine-tuned, pruned by group magnitude over all layers together, and fine-tuned again. A
 metanetwork is trained once, on a few networks, and then serves others:
 
-    meta = train_metanetwork([Case(net, task), ...])
+    meta = train_metanetwork([TrainedNetwork(net, task), ...])
     meta.save("meta.gossamer")
     gossamer.method("meta-pruning", metanetwork="meta.gossamer")
 
@@ -29,8 +29,8 @@ from gossamer.compression.method import Compression, Method
 from gossamer.compression.registry import register
 from gossamer.errors import SettingError
 from gossamer.prune.channels import ChannelPruning
-from gossamer.prune.meta_training import Case, MetaTraining, train_metanetwork
-from gossamer.prune.metanetwork import Metanetwork, Shape
+from gossamer.prune.meta_training import MetaTraining, TrainedNetwork, train_metanetwork
+from gossamer.prune.metanetwork import Metanetwork, MetanetworkShape
 from gossamer.settings import bounded
 from gossamer.structure import AllTogether, plan
 from gossamer.structure.network_graph import network_graph
@@ -48,7 +48,7 @@ class MetaPruning(Method):
     sparsity: float = bounded(0.5, ge=0.0, lt=1.0)  # fraction that the pruning removes: of channels, by default
     metanetwork: Path | None = None  # a file made by `Metanetwork.save`; None trains one on this network
     pretrain: float = bounded(0.4, ge=0.0, le=1.0)  # fraction of the epochs before it; 0 for a trained network
-    shape: Shape = field(default_factory=Shape)  # of the metanetwork, where one is trained
+    shape: MetanetworkShape = field(default_factory=MetanetworkShape)  # of the metanetwork, where one is trained
     learning: MetaTraining = field(default_factory=MetaTraining)  # how it is trained, where it is
     pruning: Method = field(default_factory=lambda: ChannelPruning(at=0.4, allocation=AllTogether(relative_to="max")))
 
@@ -178,7 +178,9 @@ class MetaPrunedTraining(Compression):
         """Gives the network the metanetwork's weights, and goes over to the pruning."""
         method, model = self._method, self.model
         if self._meta is None:
-            self._meta = train_metanetwork([Case(model, self._task)], method.shape, method.learning, seed=self._seed)
+            self._meta = train_metanetwork(
+                [TrainedNetwork(model, self._task)], method.shape, method.learning, seed=self._seed
+            )
             self._extra = 3.0 * method.learning.epochs * self._task.steps()
         graph = network_graph(model, self._task.example())
         parameters = dict(model.named_parameters())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from gossamer.counting import evaluating
 from gossamer.errors import ModelError, TrainingError
-from gossamer.prune.metanetwork import Metanetwork, Shape
+from gossamer.prune.metanetwork import Metanetwork, MetanetworkShape
 from gossamer.settings import Settings, bounded
 from gossamer.structure.groups import Group, Member, groups
 from gossamer.structure.network_graph import NetworkGraph, network_graph
@@ -46,7 +46,7 @@ class MetaTraining(Settings):
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainedNetwork:
     """A network that a metanetwork learns from, trained, and what it must do."""
 
     model: nn.Module
@@ -54,8 +54,8 @@ class Case:
 
 
 def train_metanetwork(
-    cases: Sequence[Case],
-    shape: Shape | None = None,
+    cases: Sequence[TrainedNetwork],
+    shape: MetanetworkShape | None = None,
     training: MetaTraining | None = None,
     *,
     seed: int = 0,
@@ -77,7 +77,7 @@ def train_metanetwork(
     """
     if not cases:
         raise ModelError("no network was given; a metanetwork learns from one trained network or more")
-    shape, training = shape or Shape(), training or MetaTraining()
+    shape, training = shape or MetanetworkShape(), training or MetaTraining()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         meta = Metanetwork(shape)
@@ -101,7 +101,7 @@ def train_metanetwork(
 class Lesson:
     """One network, mapped and grouped once, so that it can be learned from many times."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: TrainedNetwork) -> None:
         self.case = case
         example = case.task.example()
         self.graph: NetworkGraph = network_graph(case.model, example)

@@ -35,7 +35,7 @@ _SMALLEST = 1e-5  # variance that is told apart from none
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape(Settings):
+class MetanetworkShape(Settings):
     """The size of a metanetwork; the paper takes 8 layers of 64 for ResNet-56, of 32 for VGG-19."""
 
     hidden: int = bounded(16, ge=2)
@@ -107,7 +107,7 @@ class Metanetwork(nn.Module):
 
     signs: Tensor
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: MetanetworkShape) -> None:
         super().__init__()
         hidden = shape.hidden
         self.shape = shape
@@ -150,7 +150,7 @@ class Metanetwork(nn.Module):
         """
         metadata: dict[str, Any] = deploy.read_plan(path).metadata
         try:
-            shape = Shape.from_json(metadata[_KEY])
+            shape = MetanetworkShape.from_json(metadata[_KEY])
         except (KeyError, SettingError) as error:
             raise FileError(f"{path}: holds no metanetwork; expected a file made by Metanetwork.save()") from error
         loaded = deploy.load(path, cls(shape))
