@@ -127,6 +127,8 @@ def test_what_cannot_be_left_out_is_refused_with_the_reason() -> None:
     kept = plan_depth(Written(), torch.randn(2, 4), ratio=1.0, keep=["b"])
     assert kept.refused == {"b": "it is kept on request"}
     assert "not left out:\n  b: it is kept on request" in str(kept)
+    with pytest.raises(SettingError, match="unknown block 'e'"):
+        plan_depth(Written(), torch.randn(2, 4), keep=["e"])
 
 
 def test_encoder_layers_lose_attention_and_feed_forward() -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.errors import FileError, ModelError, SettingError
+from gossamer.errors import FileError, ModelError, SettingError, unknown
 from gossamer.files import write_atomic
 from gossamer.structure.blocks import Candidate, What, candidates, distance
 from gossamer.structure.edits import Edit, LeaveOut, edit_, submodule
@@ -163,7 +163,7 @@ def plan_depth(
 
     Raises:
         ModelError: The network does not run on the example, or nothing can be left out; the reasons are named.
-        SettingError: The ratio is out of range, or the worth needs losses.
+        SettingError: The ratio is out of range, a name to keep is unknown, or the worth needs losses.
     """
     if not 0 <= ratio <= 1:
         raise SettingError(f"ratio is {ratio}; expected a fraction to leave out, from 0 to 1")
@@ -179,8 +179,11 @@ def plan_depth(
 
     found, refused = candidates(model, args, kwargs, what)
     for name in keep:
+        known = [*(one.name for one in found), *refused]
+        if name not in known:
+            raise SettingError(unknown("block", name, known))
         found = [one for one in found if one.name != name]
-        refused[name] = "it is kept on request"
+        refused.setdefault(name, "it is kept on request")
     if not found:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in [*refused.items()][:3])
         kind = "residual branch" if what == "branches" else "activation module between two linear operators"
