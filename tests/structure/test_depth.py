@@ -80,7 +80,7 @@ def test_blocks_of_the_zoo_go(name: str, options: dict[str, object], count: int,
 
 
 def _removable(network: nn.Module) -> list:
-    return [branch for branch in branches(network, (IMAGES,), {}) if branch.single or branch.inside]
+    return [branch for branch in branches(network, (IMAGES,), {}) if branch.around or branch.inside]
 
 
 def test_worths_are_what_they_say() -> None:

@@ -85,7 +85,7 @@ def _leave_out(
 ) -> tuple[Candidate | None, str]:
     """Returns the first way of leaving a branch out that computes the right thing: the block, else its modules."""
     ways: list[tuple[str, tuple[Edit, ...]]] = []
-    for name in branch.single:
+    for name in branch.around:
         ways += [(name, (LeaveOut(layer=name, items=items),)) for items, _ in _made(model, name, args, kwargs)]
     if branch.inside:
         *before, last = branch.inside

@@ -32,8 +32,8 @@ class Branch:
         summand: Which of the two summands the branch is, 0 or 1.
         name: The module in which the addition is, "" for the network itself.
         inside: The largest modules all of whose work is for the branch alone, in the order in which they end.
-        around: Modules that contain the addition and were given the shortcut as their first tensor, smallest first.
-        single: Of `around`, those in which there is no other residual addition.
+        around: Modules that contain the addition and no other residual one, and were given the shortcut as their first
+            tensor, smallest first.
     """
 
     place: int
@@ -41,7 +41,6 @@ class Branch:
     name: str
     inside: tuple[str, ...]
     around: tuple[str, ...]
-    single: tuple[str, ...]
 
 
 @dataclass
@@ -60,7 +59,6 @@ class _Addition:
     """A residual addition as it is seen: numbers of operators, and the innermost module."""
 
     place: int
-    operator: int
     shortcut: int
     branch: int
     summand: int
@@ -127,18 +125,18 @@ class _Ancestors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for name in self._stack:
             self.runs[name].operators.append(operator)
         if is_addition(func, args):
-            self._add(operator, makers[0], makers[1])
+            self._add(makers[0], makers[1])
         return out
 
-    def _add(self, operator: int, one: int, other: int) -> None:
+    def _add(self, one: int, other: int) -> None:
         place = self._additions
         self._additions += 1
         for shortcut, branch, summand in ((one, other, 1), (other, one, 0)):
             if shortcut != branch and self._sets[branch] >> shortcut & 1:
                 name = self._stack[-1] if self._stack else ""
-                self.additions.append(_Addition(place, operator, shortcut, branch, summand, name))
-                for name in self._stack:
-                    self.runs[name].additions.append(place)
+                self.additions.append(_Addition(place, shortcut, branch, summand, name))
+                for module in self._stack:
+                    self.runs[module].additions.append(place)
 
     def branch(self, addition: _Addition) -> Branch:
         """Returns what is known of a residual addition, once the run is over."""
@@ -152,7 +150,7 @@ class _Ancestors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         around = [
             run
             for run in self.runs.values()
-            if run.name and run.calls == 1 and addition.operator in run.operators and run.given == addition.shortcut
+            if run.name and run.calls == 1 and run.additions == [addition.place] and run.given == addition.shortcut
         ]
         around.sort(key=lambda run: len(run.operators))
         return Branch(
@@ -161,7 +159,6 @@ class _Ancestors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name=addition.name,
             inside=tuple(run.name for run in sorted(inside, key=lambda run: run.operators[-1])),
             around=tuple(run.name for run in around),
-            single=tuple(run.name for run in around if run.additions == [addition.place]),
         )
 
     def _maker(self, tensor: Tensor) -> int:
