@@ -36,6 +36,10 @@ def refusal(name: str, network: Network) -> str:
         return "no layer of this model"
     if name == "h2spg" and network.name != "transformer":
         return "no operator of .* can be erased"
+    if name == "drop-blocks" and network.name != "transformer":
+        return "it has no residual branch"
+    if name == "merge-layers" and network.name != "mlp":
+        return "nothing can be left out"
     return ""
 
 

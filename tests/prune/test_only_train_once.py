@@ -17,14 +17,14 @@ from gossamer.nn import Erased
 from gossamer.prune.dhspg import UnitsToZero
 from gossamer.prune.h2spg import OperatorsToZero
 from gossamer.prune.operator_space import OperatorSpace
-from gossamer.prune.pressing import Chance, FiveSigns, Progressive, SoftThreshold
+from gossamer.prune.pressing import Chance, FiveSigns, PartByPart, SoftThreshold
 from gossamer.prune.unit_space import UnitSpace
 from gossamer.tasks import ImageClassification, Images
 from gossamer.train import SGD, Adam, Training
 
 RULES = {
     "dhspg": UnitsToZero(sparsity=0.6),
-    "hesso": UnitsToZero(sparsity=0.6, redundancy=FiveSigns(), pressing=Progressive(periods=3)),
+    "hesso": UnitsToZero(sparsity=0.6, redundancy=FiveSigns(), pressing=PartByPart(periods=3)),
 }
 
 

@@ -17,7 +17,7 @@ from gossamer.prune.pressing import (
     HalfSpace,
     Moment,
     Observed,
-    Progressive,
+    PartByPart,
     SoftThreshold,
 )
 
@@ -96,7 +96,7 @@ def test_the_last_step_in_time_leaves_nothing() -> None:
 
 
 def test_progressive_shrinks_in_a_straight_line_part_after_part() -> None:
-    values, rule = torch.ones(4, 1), Progressive(periods=2)
+    values, rule = torch.ones(4, 1), PartByPart(periods=2)
     chosen = torch.tensor([1, 0, -1, 2])  # parts: 0 and 1 of three in the first, 2 in the second
     seen = []
     for step in range(8):
@@ -146,8 +146,8 @@ def test_chance_depends_on_the_generator_alone() -> None:
     assert not torch.equal(first, third)
 
 
-@pytest.mark.parametrize("rule", [HalfSpace(), Progressive()], ids=lambda rule: rule.name)
-def test_a_rate_of_zero_is_no_trouble(rule: HalfSpace | Progressive) -> None:
+@pytest.mark.parametrize("rule", [HalfSpace(), PartByPart()], ids=lambda rule: rule.name)
+def test_a_rate_of_zero_is_no_trouble(rule: HalfSpace | PartByPart) -> None:
     seen = observed(torch.randn(3, 2), torch.zeros(3, 2), 0.0)
     press = rule.press(seen, torch.tensor([0, -1, 1]), Moment(1, 9, 0.0, SGD))
     assert all(bool(torch.isfinite(part).all()) for part in (press.factor, press.pull))

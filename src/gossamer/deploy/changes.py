@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from gossamer.errors import ModelError, nearest
+from gossamer.errors import ModelError
 from gossamer.nn import compact
 from gossamer.nn.erased import Erased
 from gossamer.nn.factorized import Factorized
@@ -24,6 +24,7 @@ from gossamer.nn.pyg import Adopted, adopt
 from gossamer.nn.sharing import Form, Shared, shared_like
 from gossamer.nn.sparse import Sparse, SparseConv2d, SparseLinear
 from gossamer.settings import Settings, bounded
+from gossamer.structure.edits import Edit, edit_, replace_module, submodule
 from gossamer.structure.plan import REMOVALS, remove_
 from gossamer.structure.removal import Removal
 
@@ -178,6 +179,20 @@ class EraseModule(Change):
         return replace_module(model, old, Erased(old, self.joint, self.returns))
 
 
+@dataclass(frozen=True, kw_only=True)
+class EditModules(Change):
+    """Leaves a module out, or merges two layers into one."""
+
+    name = "edit-modules"
+    layer: str  # dotted name of the network that was edited; "" is the model itself
+    edit: Edit
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Makes the change in place; see `Change.apply`."""
+        network = submodule(model, self.layer)
+        return replace_module(model, network, edit_(network, [self.edit]))
+
+
 class Folded(nn.Identity):
     """Where a batch normalisation stood that is folded into a layer; `layer` is that layer's dotted name."""
 
@@ -228,7 +243,9 @@ def found(model: nn.Module) -> tuple[Change, ...]:
     folded: list[Change] = []
     swaps: list[Change] = []
     for name, module in model.named_modules():
-        removed += [RemoveUnits(layer=name, removal=removal) for removal in getattr(module, REMOVALS, ())]
+        for record in getattr(module, REMOVALS, ()):  # in the order in which they were made
+            edited = isinstance(record, Edit)
+            removed.append(EditModules(layer=name, edit=record) if edited else RemoveUnits(layer=name, removal=record))
         if isinstance(module, Factorized) and module.form:
             replaced.append(FactorizeLayer(layer=name, form=module.form, ranks=module.ranks))
         elif isinstance(module, Shared):
@@ -270,24 +287,3 @@ def packed(dense: nn.Module, kernel: str) -> Packed:
     if kernel not in kinds:
         raise ModelError(f"kernel {kernel!r} does not serve {type(dense).__name__}; known: {', '.join(sorted(kinds))}")
     return kinds[kernel](dense)
-
-
-def submodule(model: nn.Module, name: str) -> nn.Module:
-    """Returns the module of this dotted name; raises ModelError, with the nearest names, if there is none."""
-    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
-    if name not in modules:
-        close = nearest(name, modules)
-        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ModelError(f"the model ({type(model).__name__}) has no layer {name!r}{hint}")
-    return modules[name]
-
-
-def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """Puts `new` wherever `old` is in `model`, and returns the model, or `new` if the model is `old`."""
-    if model is old:
-        return new
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is old:
-                setattr(parent, name, new)
-    return model

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
 from gossamer.counting import count_macs
-from gossamer.deploy.changes import FactorizeLayer, replace_module, submodule
+from gossamer.deploy.changes import FactorizeLayer
 from gossamer.errors import ModelError, SettingError
 from gossamer.factorize.allocation import Allocation, Choice, Choices, LeastError, Ratio, choices_of
 from gossamer.factorize.ceilings import Ceiling
@@ -30,6 +30,7 @@ from gossamer.nn.factorized import Factorized, obstacle
 from gossamer.prune.inputs import input_products
 from gossamer.prune.selection import kept
 from gossamer.settings import bounded
+from gossamer.structure.edits import replace_module, submodule
 from gossamer.tasks.task import Task
 from gossamer.train.optimizers import replace_parameter
 

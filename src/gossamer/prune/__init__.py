@@ -6,6 +6,7 @@ from gossamer.prune.allocation import ErdosRenyiKernel as ErdosRenyiKernel
 from gossamer.prune.allocation import Global as Global
 from gossamer.prune.allocation import Uniform as Uniform
 from gossamer.prune.batch_sizing import BatchSizing as BatchSizing
+from gossamer.prune.channel_search import ChannelSearch as ChannelSearch
 from gossamer.prune.channels import ChannelPruning as ChannelPruning
 from gossamer.prune.coactivity import Coactive as Coactive
 from gossamer.prune.coactivity import Coactivity as Coactivity
@@ -20,6 +21,7 @@ from gossamer.prune.contributions import Contribution as Contribution
 from gossamer.prune.contributions import SoftGate as SoftGate
 from gossamer.prune.contributions import WeightProduct as WeightProduct
 from gossamer.prune.deep_r import DeepR as DeepR
+from gossamer.prune.depth import DepthPruning as DepthPruning
 from gossamer.prune.dhspg import UnitsToZero as UnitsToZero
 from gossamer.prune.drop_and_grow import DropAndGrow as DropAndGrow
 from gossamer.prune.dynhp import DynamicHardPruning as DynamicHardPruning
@@ -49,6 +51,12 @@ from gossamer.prune.h2spg import OperatorsToZero as OperatorsToZero
 from gossamer.prune.hard_masks import HardMasks as HardMasks
 from gossamer.prune.hydra import LearnedScores as LearnedScores
 from gossamer.prune.lamp import Lamp as Lamp
+from gossamer.prune.meta_pruning import MetaPruning as MetaPruning
+from gossamer.prune.meta_training import MetaTraining as MetaTraining
+from gossamer.prune.meta_training import TrainedNetwork as TrainedNetwork
+from gossamer.prune.meta_training import train_metanetwork as train_metanetwork
+from gossamer.prune.metanetwork import Metanetwork as Metanetwork
+from gossamer.prune.metanetwork import MetanetworkShape as MetanetworkShape
 from gossamer.prune.movement import Movement as Movement
 from gossamer.prune.movement import Travel as Travel
 from gossamer.prune.multipliers import Alternating as Alternating
@@ -63,8 +71,8 @@ from gossamer.prune.pressing import Chance as Chance
 from gossamer.prune.pressing import DirectionAndSize as DirectionAndSize
 from gossamer.prune.pressing import FiveSigns as FiveSigns
 from gossamer.prune.pressing import HalfSpace as HalfSpace
+from gossamer.prune.pressing import PartByPart as PartByPart
 from gossamer.prune.pressing import Pressing as Pressing
-from gossamer.prune.pressing import Progressive as Progressive
 from gossamer.prune.pressing import Redundancy as Redundancy
 from gossamer.prune.pressing import SoftThreshold as SoftThreshold
 from gossamer.prune.pressure import GrowingPressure as GrowingPressure
@@ -75,6 +83,7 @@ from gossamer.prune.profile import Profile as Profile
 from gossamer.prune.schedules import Cubic as Cubic
 from gossamer.prune.schedules import Iterative as Iterative
 from gossamer.prune.schedules import OneShot as OneShot
+from gossamer.prune.schedules import Progressive as Progressive
 from gossamer.prune.schedules import Schedule as Schedule
 from gossamer.prune.scores import Gradient as Gradient
 from gossamer.prune.scores import Magnitude as Magnitude
@@ -87,6 +96,7 @@ from gossamer.prune.snip import Snip as Snip
 from gossamer.prune.sparsegpt import LayerOutput as LayerOutput
 from gossamer.prune.sparsify_edges import SparsifyEdges as SparsifyEdges
 from gossamer.prune.splitting import Splitting as Splitting
+from gossamer.prune.supertickets import SuperTicket as SuperTicket
 from gossamer.prune.synflow import SynFlow as SynFlow
 from gossamer.prune.top_k_gradients import TopKGradients as TopKGradients
 from gossamer.prune.top_kast import TopKAST as TopKAST
@@ -110,6 +120,7 @@ __all__ = [
     "ByMomentum",
     "Chance",
     "ChannelPruning",
+    "ChannelSearch",
     "Channels",
     "Coactive",
     "Coactivity",
@@ -119,6 +130,7 @@ __all__ = [
     "Contribution",
     "Cubic",
     "DeepR",
+    "DepthPruning",
     "DirectionAndSize",
     "DropAndGrow",
     "DynamicHardPruning",
@@ -145,12 +157,17 @@ __all__ = [
     "LayerSparsity",
     "LearnedScores",
     "Magnitude",
+    "MetaPruning",
+    "MetaTraining",
+    "Metanetwork",
+    "MetanetworkShape",
     "Movement",
     "Multiples",
     "Multipliers",
     "NMPattern",
     "OneShot",
     "OperatorsToZero",
+    "PartByPart",
     "Patterns",
     "Pressing",
     "Pressure",
@@ -174,11 +191,13 @@ __all__ = [
     "Splitting",
     "Statistics",
     "Structure",
+    "SuperTicket",
     "Surrogate",
     "SynFlow",
     "Taylor",
     "TopKAST",
     "TopKGradients",
+    "TrainedNetwork",
     "TransformedL1",
     "Travel",
     "Uniform",
@@ -190,4 +209,5 @@ __all__ = [
     "Widths",
     "modularity",
     "overlap",
+    "train_metanetwork",
 ]

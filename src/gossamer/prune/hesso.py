@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from gossamer.compression.registry import register
 from gossamer.prune.dhspg import UnitsToZero
-from gossamer.prune.pressing import FiveSigns, Progressive
+from gossamer.prune.pressing import FiveSigns, PartByPart
 
 HESSO = register(
     "hesso",
-    UnitsToZero(redundancy=FiveSigns(), pressing=Progressive()),
+    UnitsToZero(redundancy=FiveSigns(), pressing=PartByPart()),
     summary="Shrink redundant units to zero step by step while the network trains, cut them out, tune nothing.",
 )

@@ -6,7 +6,7 @@ Adam's scaling and weight decay included), and every number below one a group:
 | rule | for what was chosen |
 |---|---|
 | `HalfSpace` | x̂ −= η·λ·x/‖x‖, and x̂ = 0 where ⟨x̂, x⟩ < ε‖x‖² |
-| `Progressive` | x̂ ·= (N − t − 1)/(N − t), t of N steps of a period |
+| `PartByPart` | x̂ ·= (N − t − 1)/(N − t), t of N steps of a period |
 | `SoftThreshold` | x̂ ·= max(0, 1 − η·λ/‖x̂‖), of all groups: the proximal step of a group lasso, to compare with |
 
 What is chosen, once, says a `Redundancy`:
@@ -17,7 +17,7 @@ What is chosen, once, says a `Redundancy`:
 | `FiveSigns` | ‖x‖, ‖x‖ over the count, cos(x, d), ⟨x, d⟩ and its square are small |
 | `Chance` | a random number is: the control of every comparison |
 
-`HalfSpace` is DHSPG of Chen et al., "OTOv2: automatic, generic, user-friendly", ICLR 2023, `Progressive` the HESSO of
+`HalfSpace` is DHSPG of Chen et al., "OTOv2: automatic, generic, user-friendly", ICLR 2023, `PartByPart` the HESSO of
 the same authors' library. λ of DHSPG is adapted so that the step descends both the loss and ‖x‖ where it can. Ours:
 `by`, as the authors' λ is for a hundred thousand steps and may leave groups above zero in a short training.
 """
@@ -185,10 +185,10 @@ class HalfSpace(Pressing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progressive(Pressing):
+class PartByPart(Pressing):
     """HESSO: what is chosen shrinks to zero along a straight line, part after part."""
 
-    name = "progressive"
+    name = "part-by-part"
     periods: int = bounded(4, ge=1)  # P: parts of what is chosen, the least important first
 
     def press(self, seen: Observed, chosen: Tensor, moment: Moment) -> Press:

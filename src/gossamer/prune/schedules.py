@@ -9,6 +9,7 @@ at once, at the start.
 | `OneShot` | 0, then all of it at one step | Han et al., NeurIPS 2015 |
 | `Cubic` | s·(1 − (1 − τ)³), τ from 0 to 1 over the pruning period | Zhu & Gupta, 2017, eq. (1) |
 | `Iterative` | 1 − (1 − s)^(r/R) after round r of R, with rewinding | Frankle & Carbin, ICLR 2019 |
+| `Progressive` | 0.1, 0.2, ... up to s, then s again | You et al., "SuperTickets", ECCV 2022 |
 """
 
 from __future__ import annotations
@@ -112,3 +113,25 @@ class Iterative(Schedule):
     def snapshot_step(self, steps: int) -> int | None:
         """Returns a step of the first part."""
         return int(self.rewind_to * steps / (self.rounds + 1)) if self.rewind and steps else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressive(Schedule):
+    """The same fraction of all weights more each time, until the sparsity is reached, which is then chosen anew.
+
+    Where there are too few times to reach it so, the last one removes all that is missing.
+    """
+
+    name = "progressive"
+    step: float = bounded(0.1, gt=0.0, le=1.0)  # fraction of all weights that each pruning adds
+    every: float = bounded(0.07, gt=0.0, le=1.0)  # fraction of the training between two prunings
+    end: float = bounded(0.8, gt=0.0, le=1.0)  # fraction of the training after which there is none
+
+    def plan(self, steps: int, sparsity: float) -> tuple[Event, ...]:
+        """Returns events at every, 2·every, ... of the training; without training, one event in all."""
+        count = max(1, int(self.end / self.every + 1e-9))
+        events = {}
+        for i in range(1, count + 1):
+            step = round(min(i * self.every, self.end) * steps)
+            events[step] = Event(step, sparsity if i == count else min(sparsity, i * self.step))
+        return tuple(events.values())

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gossamer.compression.method import Compression, Method
-from gossamer.deploy.changes import replace_module
 from gossamer.errors import ModelError
 from gossamer.nn.sharing import Form, Tie, shared_like
 from gossamer.prune.weights import PrunableWeight, prunable_weights
 from gossamer.settings import bounded
+from gossamer.structure.edits import replace_module
 from gossamer.tasks.task import Task
 
 

@@ -13,10 +13,19 @@ from gossamer.structure.causal import Histograms as Histograms
 from gossamer.structure.chip import ChannelIndependence as ChannelIndependence
 from gossamer.structure.curvature import GroupFisher as GroupFisher
 from gossamer.structure.curvature import GroupHessian as GroupHessian
+from gossamer.structure.depth import DepthPlan as DepthPlan
+from gossamer.structure.depth import PlannedBlock as PlannedBlock
+from gossamer.structure.depth import plan_depth as plan_depth
+from gossamer.structure.edits import Edit as Edit
+from gossamer.structure.edits import LeaveOut as LeaveOut
+from gossamer.structure.edits import MergeLayers as MergeLayers
 from gossamer.structure.geometric_median import GeometricMedian as GeometricMedian
 from gossamer.structure.groups import Group as Group
 from gossamer.structure.groups import Member as Member
 from gossamer.structure.groups import groups as groups
+from gossamer.structure.merging import mergeable as mergeable
+from gossamer.structure.network_graph import NetworkGraph as NetworkGraph
+from gossamer.structure.network_graph import network_graph as network_graph
 from gossamer.structure.norm_scale import NormScale as NormScale
 from gossamer.structure.observer import Observer as Observer
 from gossamer.structure.plan import Plan as Plan
@@ -33,6 +42,9 @@ from gossamer.structure.shrinking import Shrinking as Shrinking
 from gossamer.structure.trace import Trace as Trace
 from gossamer.structure.trace import trace as trace
 from gossamer.structure.units import UnitWeights as UnitWeights
+from gossamer.structure.worth import Dissimilarity as Dissimilarity
+from gossamer.structure.worth import LossIncrease as LossIncrease
+from gossamer.structure.worth import Worth as Worth
 
 __all__ = [
     "AllTogether",
@@ -40,6 +52,9 @@ __all__ = [
     "ChannelIndependence",
     "Correlations",
     "Cut",
+    "DepthPlan",
+    "Dissimilarity",
+    "Edit",
     "Entropies",
     "Estimator",
     "Exactly",
@@ -53,19 +68,28 @@ __all__ = [
     "GroupScore",
     "GroupTaylor",
     "Histograms",
+    "LeaveOut",
+    "LossIncrease",
     "MeanActivation",
     "Member",
+    "MergeLayers",
+    "NetworkGraph",
     "NewSize",
     "NormScale",
     "Observer",
     "Plan",
+    "PlannedBlock",
     "PlannedGroup",
     "Removal",
     "SameRatio",
     "Shrinking",
     "Trace",
     "UnitWeights",
+    "Worth",
     "groups",
+    "mergeable",
+    "network_graph",
     "plan",
+    "plan_depth",
     "trace",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -44,18 +45,20 @@ class SameRatio(GroupAllocation):
 
 @dataclass(frozen=True, kw_only=True)
 class AllTogether(GroupAllocation):
-    """Units of all groups are ranked together, by their score over the mean score of their group.
+    """Units of all groups are ranked together, by their score over the mean, or largest, score of their group.
 
     Groups of different sizes are made comparable as in DepGraph; each keeps at least a tenth of its units.
     """
 
     name = "global"
+    relative_to: Literal["mean", "max"] = "mean"
 
     def keep(self, scores: Mapping[Group, Tensor], ratio: float, multiple_of: int) -> dict[Group, Tensor]:
         """Returns the units above the threshold that removes the fraction asked for."""
         if not scores:
             return {}
-        relative = {group: score / score.mean().clamp_min(1e-300) for group, score in scores.items()}
+        by = torch.max if self.relative_to == "max" else torch.mean
+        relative = {group: score / by(score).clamp_min(1e-300) for group, score in scores.items()}
         ranked = torch.cat(list(relative.values())).sort().values
         remove = round(ratio * len(ranked))
         threshold = ranked[remove - 1] if remove else ranked[0] - 1

@@ -39,7 +39,7 @@ from gossamer.structure.trace import Trace, shallow_copy, trace
 from gossamer.structure.twin import TOLERANCE, counted_outputs, difference, twin_outputs
 
 FORMAT = 1
-REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it
+REMOVALS = "gossamer_removals"  # the attribute in which a network notes what was removed from it, and its edits
 
 
 @dataclass(frozen=True)
@@ -382,6 +382,11 @@ def _reasons(found: Sequence[Group]) -> str:
 
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
+
+
+def counted(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counted:
+    """Returns what a network takes, from one run."""
+    return _counted(model, counted_outputs(model, args, kwargs)[1])
 
 
 def _counted(model: nn.Module, macs: int) -> Counted:

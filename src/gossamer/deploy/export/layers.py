@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gossamer.deploy.changes import replace_module
 from gossamer.deploy.export.integer import integer_layer
 from gossamer.nn import CodedConv2d, CodedLinear, CompactConv2d, CompactLinear, SparseConv2d, SparseLinear
 from gossamer.nn.packed import Packed
 from gossamer.nn.sharing import SharedConv2d, SharedLinear
+from gossamer.structure.edits import replace_module
 
 _SIZES = {"in_features", "out_features", "in_channels", "out_channels"}
 

@@ -22,6 +22,7 @@ from gossamer.deploy.export.recurrent import traceable
 from gossamer.deploy.export.standard import StandardOperators
 from gossamer.errors import GossamerError, ModelError
 from gossamer.nn.pyg import adopt, kind_of
+from gossamer.structure.edits import replace_module
 
 _TORCH, _GOSSAMER = (str(Path(module.__file__ or "").parent) for module in (torch, gossamer))
 
@@ -58,7 +59,7 @@ def with_our_layers(plain: nn.Module, inputs: Inputs) -> nn.Module:
     found = [layer for layer in adopted.modules() if kind_of(layer) is not None]
     for layer in found:
         with contextlib.suppress(ModelError):
-            adopted = changes.replace_module(adopted, layer, adopt(layer))
+            adopted = replace_module(adopted, layer, adopt(layer))
     try:
         outputs = [list(Program(network, inputs)(*inputs.values)) for network in (adopted, plain) if found]
     except (GossamerError, TypeError):  # a way to call a layer that only PyG's own knows
