@@ -28,7 +28,7 @@ void Engine::check_constants() const {
       if (count < 0 || count > bytes / value.bytes()) throw PlanError("a constant is larger than what is stored of it");
     }
   for (const Step& step : plan_.steps) {
-    if (step.what != What::linear && step.what != What::convolution) continue;
+    if (step.what != What::linear && step.what != What::convolution && step.what != What::blocked_convolution) continue;
     if (!step.has(2) || !step.has(3)) throw PlanError("a product has no pattern");
     const Value &starts = plan_.values[static_cast<std::size_t>(step.inputs[2])],
                 &indices = plan_.values[static_cast<std::size_t>(step.inputs[3])];

@@ -66,8 +66,12 @@ enum class What : std::int64_t {
   propagate = 11,
   neighbour_attention = 12,
   head_dots = 13,
+  blocked_convolution = 14,
+  blocked_depthwise = 15,
+  blocked_pool = 16,
+  relayout = 17,
 };
-inline constexpr std::int64_t kWhats = 14;
+inline constexpr std::int64_t kWhats = 18;
 
 struct Step {
   What what;

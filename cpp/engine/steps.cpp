@@ -18,7 +18,11 @@ const Behaviour& behaviour(What what) {
     case What::gather: return kGather;
     case What::propagate: return kPropagate;
     case What::neighbour_attention: return kNeighbourAttention;
-    default: return kHeadDots;
+    case What::head_dots: return kHeadDots;
+    case What::blocked_convolution: return kBlockedConvolution;
+    case What::blocked_depthwise: return kBlockedDepthwise;
+    case What::blocked_pool: return kBlockedPool;
+    default: return kRelayout;
   }
 }
 

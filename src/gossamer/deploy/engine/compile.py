@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gossamer.deploy.engine.engine import Engine
 from gossamer.deploy.engine.kernels import choose_kernels
 from gossamer.deploy.engine.lower import lower
-from gossamer.deploy.engine.passes import simplify
+from gossamer.deploy.engine.passes import choose_layouts, simplify, use_blocks
 from gossamer.deploy.export.inputs import inputs_of
 from gossamer.deploy.export.layers import standard_layers
 from gossamer.deploy.export.trace import predicting, trace, with_our_layers
@@ -52,5 +52,6 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         for axis, size in enumerate(value.size)
         if not isinstance(size, int) and size.is_Symbol
     }
+    use_blocks(graph, choose_layouts(graph, sizes)[0])
     choose_kernels(graph, sizes, threads)
     return Engine(graph, inputs, threads=threads, single=single)

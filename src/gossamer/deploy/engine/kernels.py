@@ -1,11 +1,12 @@
 """Gives each product of the graph its kernel, by the clock of this machine.
 
 A weight without zeros is a pattern that leaves nothing out, in blocks of 16 outputs. For one with zeros, blocks of 16
-and of 8 outputs and single weights are packed and timed on inputs of the example's size; the fastest stays.
+and of 8 outputs and, outside convolutions, single weights are packed and timed on inputs of the example's size; the fastest stays.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from gossamer.deploy.engine.builder import Builder
 from gossamer.deploy.engine.graph import Graph, Step, Value
+from gossamer.deploy.engine.passes.layouts import BLOCK
 from gossamer.deploy.engine.words import encode
 from gossamer.kernels import native
 from gossamer.nn.packed import MATRICES
 from gossamer.timing import interleaved
 
-PRODUCTS = ("linear", "convolution")
+PRODUCTS = ("linear", "convolution", "blocked_convolution")
 _FEWEST_ZEROS = 0.1  # below this leaving out zeros has no chance
 _REPEATS, _SECONDS = 30, 0.1
 
@@ -34,16 +36,20 @@ def choose_kernels(graph: Graph, sizes: dict[Any, int], threads: int) -> None:
     for place, step in enumerate(graph.steps):
         if step.what in PRODUCTS:
             graph.steps[place] = _fastest(step, sizes, threads)
+        elif step.what == "blocked_depthwise":
+            graph.steps[place] = packed_filters(step)
 
 
 def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
     assert step.weight is not None
     allowed = torch.ones_like(step.weight, dtype=torch.bool) if step.places is None else step.places
     zeros = 1.0 - float(step.weight.count_nonzero()) / max(int(allowed.sum()), 1)
-    own = "csr" if step.places is not None and float(allowed.float().mean()) < 1 / 24 else "blocks"
+    blocked = step.what == "blocked_convolution"
+    own = "csr" if not blocked and step.places is not None and float(allowed.float().mean()) < 1 / 24 else "blocks"
     candidates = {"dense": packed(step, own, allowed)}
     if zeros >= _FEWEST_ZEROS:
-        candidates |= {kernel: packed(step, kernel, step.weight != 0) for kernel in ("blocks", "blocks8", "csr")}
+        kernels = ("blocks", "blocks8") if blocked else ("blocks", "blocks8", "csr")
+        candidates |= {kernel: packed(step, kernel, step.weight != 0) for kernel in kernels}
     if len(candidates) == 1:
         return candidates["dense"].replace(kernel="dense")
     found = [one for one in step.inputs[0].size if not isinstance(one, int)] if step.inputs[0] is not None else []
@@ -56,7 +62,7 @@ def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
 
 
 def packed(step: Step, kernel: str, keep: Tensor) -> Step:
-    """Returns a product whose weight is packed: inputs x, values, indptr, indices, bias."""
+    """Returns a product whose weight is packed: inputs x, values, indptr, indices, bias, and what is added, if any."""
     assert step.weight is not None
     rows, columns = step.weight.shape
     matrix = MATRICES[kernel](rows, columns, torch.float32)
@@ -64,27 +70,49 @@ def packed(step: Step, kernel: str, keep: Tensor) -> Step:
     builder = Builder()
     constants = [builder.constant(one) for one in (matrix.values, matrix.indptr, matrix.indices)]
     bias = None if step.bias is None else builder.constant(step.bias)
-    return step.replace(
-        inputs=[step.inputs[0], *constants, bias],
-        sizes=[*step.weight.shape, matrix.height, int(step.relu), *step.sizes],
-        weight=step.weight,
-    )
+    inputs = [step.inputs[0], *constants, bias]
+    if step.what != "blocked_convolution":
+        return step.replace(inputs=inputs, sizes=[rows, columns, matrix.height, int(step.relu), *step.sizes])
+    sizes = [step.sizes[0], rows, matrix.height, *step.sizes[1:]]
+    return step.replace(inputs=[*inputs, step.inputs[1]], sizes=sizes, numbers=_bounds(step))
+
+
+def packed_filters(step: Step) -> Step:
+    """Returns a depthwise convolution whose filters lie in blocks of 16 channels: (blocks, taps, 16)."""
+    assert step.weight is not None
+    channels = len(step.weight)
+    filters = step.weight.unflatten(1, (channels, -1)).diagonal().t()
+    filters = torch.nn.functional.pad(filters, (0, 0, 0, -channels % BLOCK)).unflatten(0, (-1, BLOCK)).transpose(1, 2)
+    builder = Builder()
+    bias = None if step.bias is None else builder.constant(step.bias)
+    inputs = [step.inputs[0], builder.constant(filters), None, None, bias, step.inputs[1]]
+    sizes = [step.sizes[0], channels, BLOCK, *step.sizes[1:]]
+    return step.replace(inputs=inputs, sizes=sizes, numbers=_bounds(step), kernel="dense")
+
+
+def _bounds(step: Step) -> list[float]:
+    return [0.0 if step.relu else -math.inf, step.ceiling]
 
 
 def _run(step: Step, sizes: dict[Any, int], threads: int) -> Any:
     """Returns a call of one step on random numbers of the example's sizes."""
-    x, out = (_sized(value, sizes) for value in (step.inputs[0], step.outputs[0]))
-    alone = step.replace(inputs=[x, *step.inputs[1:]], outputs=[out])
-    words, constants = encode([x], [out], [alone])
+    given = {value: _sized(value, sizes) for value in step.inputs if value is not None and value.kind != "constant"}
+    out = _sized(step.outputs[0], sizes)
+    out.kind = "result"
+    inputs = list(given.values())
+    alone = step.replace(
+        inputs=[given.get(value, value) if value is not None else None for value in step.inputs], outputs=[out]
+    )
+    words, constants = encode(inputs, [out], [alone])
     module = native.kernels()
     assert module is not None
     engine = module.Engine(words, [one.data_ptr() for one in constants], [one.nbytes for one in constants], threads)
-    given, result = torch.randn(x.size), torch.empty(out.size)
-    instance = engine.instance([list(x.size)])
-    return lambda: (engine.run(instance, [given.data_ptr()], [result.data_ptr()]), constants)
+    tensors, result = [torch.randn(one.size) for one in inputs], torch.empty(out.size)
+    instance = engine.instance([list(one.size) for one in inputs])
+    addresses = [one.data_ptr() for one in tensors]
+    return lambda: (engine.run(instance, addresses, [result.data_ptr()]), constants, tensors)
 
 
-def _sized(value: Value | None, sizes: dict[Any, int]) -> Value:
-    assert value is not None
-    known = tuple(one if isinstance(one, int) else int(one.subs(sizes)) for one in value.size)
-    return Value("input" if value.kind != "result" else value.kind, known)
+def _sized(value: Value, sizes: dict[Any, int]) -> Value:
+    """Returns a contiguous input of the sizes that a value has in the example."""
+    return Value("input", tuple(one if isinstance(one, int) else int(one.subs(sizes)) for one in value.size))

@@ -1,7 +1,8 @@
 """Makes what follows a product part of it: norms, biases and ReLUs.
 
 A factor or an offset for each output of a product goes into its weight and bias, which folds batch normalisation; a
-ReLU is done while the results are in registers. Sums over neighbours take a bias, another value to add, and a ReLU.
+ReLU, with or without a ceiling, is done while the results are in registers, and so is the sum of a convolution and
+another image. Sums over neighbours take a bias, another value to add, and a ReLU.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def fuse_epilogues(graph: Graph) -> None:
             after = _only_reader(graph, step, readers)
             if after is None:
                 continue
-            taken = _into_product(step, after) if step.what in PRODUCTS else _into_sum(graph, step, after)
+            taken = _into_product(graph, step, after) if step.what in PRODUCTS else _into_sum(graph, step, after)
             if taken:
                 step.outputs = after.outputs
                 step.origin = f"{step.origin} + {after.origin}"
@@ -45,15 +46,19 @@ def _only_reader(graph: Graph, step: Step, readers: dict[Value, list[Step]]) -> 
     return after if all_same(after.outputs[0].size, out.size) else None
 
 
-def _into_product(step: Step, after: Step) -> bool:
+def _into_product(graph: Graph, step: Step, after: Step) -> bool:
     assert step.weight is not None
     operation, out = after.program[0], step.outputs[0]
     if operation.what == "relu":
         step.relu = True
         return True
+    if operation.what == "clamp" and operation.p == 0 and step.what == "convolution":
+        step.relu, step.ceiling = True, min(step.ceiling, operation.q)
+        return True
     if step.relu:
         return False
-    if operation.what == "affine":
+    adds = step.what == "convolution" and step.inputs[1] is not None
+    if operation.what == "affine" and not adds:
         step.weight = step.weight * operation.p
         step.bias = (
             step.weight.new_zeros(len(step.weight)) if step.bias is None else step.bias * operation.p
@@ -61,13 +66,29 @@ def _into_product(step: Step, after: Step) -> bool:
         return True
     other = next((value for value in after.inputs if value is not out), None)
     factors = None if other is None else _one_an_output(step, other)
-    if factors is None or operation.what not in ("add", "multiply"):
-        return False
+    if factors is None:
+        return operation.what == "add" and _added_image(graph, step, other)
     if operation.what == "add":
         step.bias = factors if step.bias is None else step.bias + factors
+    elif operation.what != "multiply" or adds:
+        return False
     else:
         step.weight = (step.weight.double() * factors.double()[:, None]).float()
         step.bias = None if step.bias is None else (step.bias.double() * factors.double()).float()
+    return True
+
+
+def _added_image(graph: Graph, step: Step, other: Value | None) -> bool:
+    """Takes another image of the same size into a convolution: the sum at the end of a residual block."""
+    if step.what != "convolution" or step.inputs[1] is not None or other is None or not other.contiguous:
+        return False
+    if (
+        not all_same(other.size, step.outputs[0].size)
+        or other.kind == "constant"
+        or not _known_before(graph, other, step)
+    ):
+        return False
+    step.inputs[1] = other
     return True
 
 
