@@ -71,7 +71,7 @@ def in_openvino(model: Any, tensors: list[Tensor], threads: int) -> Call:
 
 def in_int8(path: str, tensors: list[Tensor], threads: int) -> Call:
     """Returns a call of a network that NNCF has quantised after training, in OpenVINO."""
-    import nncf  # noqa: PLC0415  it is slow to import
+    import nncf
 
     data = nncf.Dataset([[torch.randn_like(one).numpy() for one in tensors] for _ in range(32)])
     return in_openvino(nncf.quantize(openvino.Core().read_model(path), data, subset_size=32), tensors, threads)

@@ -23,6 +23,7 @@ class Inverted(nn.Module):
         self.residual = stride == 1 and narrow == out
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps images to images."""
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
@@ -50,6 +51,7 @@ class MobileNet(nn.Module):
         self.last = nn.Linear(1280, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps images to one score a class."""
         return self.last(self.layers(x).mean((2, 3)))
 
 
@@ -64,6 +66,7 @@ class Encoder(nn.Module):
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps tokens (B, T, width) to as many."""
         q, k, v = (
             part(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
@@ -85,6 +88,7 @@ class Bert(nn.Module):
         self.pool, self.last = nn.Linear(width, width), nn.Linear(width, 2)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Maps the numbers of tokens (B, T) to two scores."""
         hidden = self.layers(self.norm(self.tokens(tokens) + self.places))
         return self.last(self.pool(hidden[:, 0]).tanh())
 

@@ -1,5 +1,5 @@
 // Convolutions and pooling of images whose channels lie in blocks, and the way there and back. A blocked value is
-// (images, blocks, height, width, 16), halo included.
+// (images, blocks, height, width, channels of a block), halo included.
 #include "steps.hpp"
 #include "tables.hpp"
 
@@ -20,10 +20,10 @@ void pair(const Step& step, const Frame& frame, std::size_t i, std::int64_t (&to
 
 // A blocked value with a halo that its step names; no channels where it is none.
 BlockedImages images(const Step& step, const Frame& frame, const Tensor& tensor, std::int64_t channels, std::size_t halo) {
-  BlockedImages found{channels, {}, {}};
+  BlockedImages found{tensor.rank == 5 && tensor.size[4] == 1 ? 1 : kBlock, channels, {}, {}};
   pair(step, frame, halo, found.halo);
   for (int axis = 0; axis < 2; ++axis) found.size[axis] = tensor.rank == 5 ? tensor.size[2 + axis] - 2 * found.halo[axis] : -1;
-  if (channels < 1 || tensor.rank != 5 || tensor.size[1] != found.blocks() || tensor.size[4] != kBlock || !tensor.contiguous() ||
+  if (channels < 1 || tensor.rank != 5 || tensor.size[1] != found.blocks() || tensor.size[4] != found.block || !tensor.contiguous() ||
       found.halo[0] < 0 || found.halo[1] < 0 || found.size[0] < 0 || found.size[1] < 0 || found.image() > INT32_MAX)
     found.channels = 0;
   return found;
@@ -82,7 +82,10 @@ std::string convolution_complaint(const Step& step, const Frame& frame) {
   if (std::string found = window_complaint(step, frame); !found.empty()) return found;
   if (!step.has(kStarts) || !step.has(kIndices)) return "the weight has no pattern";
   const BlockedConvolution c = convolution(step, frame);
-  if (c.height != 8 && c.height != 16) return "the weight is in blocks of no known height";
+  const bool single = c.height == 1;
+  if (!single && c.height != 8 && c.height != 16) return "the weight is in blocks of no known height";
+  for (const BlockedImages& each : {c.from, c.to, step.has(kAdd) ? c.added : c.to})
+    if ((each.block == 1) != single) return "the blocks of the weight are not those of the images";
   if (!sound_pattern(step, frame, kStarts, c.pattern.rows) || c.pattern.index_bytes != 4) return "the pattern of the weight is none";
   if (frame.input(step, kValues).count() != c.pattern.entries * c.height) return "there are not as many weights as places for them";
   return "";
@@ -93,13 +96,15 @@ std::size_t convolution_scratch(const Step& step, const Frame& frame) {
 }
 
 bool convolution_run(const Step& step, const Frame& frame) {
-  return tables().blocked.convolution(convolution(step, frame), frame.scratch);
+  const BlockedConvolution c = convolution(step, frame);
+  return c.height == 1 ? tables().blocked.planar(c, frame.scratch) : tables().blocked.convolution(c, frame.scratch);
 }
 
 std::string depthwise_complaint(const Step& step, const Frame& frame) {
   if (std::string found = window_complaint(step, frame); !found.empty()) return found;
   const BlockedConvolution c = convolution(step, frame);
-  if (c.from.channels != c.to.channels || step.has(kStarts) || step.has(kIndices)) return "it is no filter for each channel";
+  if (c.from.channels != c.to.channels || c.from.block != kBlock || c.to.block != kBlock || step.has(kStarts) || step.has(kIndices)) return "it is no filter for each channel";
+  if (step.has(kAdd) && c.added.block != kBlock) return "what is added lies otherwise";
   if (frame.input(step, kValues).count() != c.from.blocks() * c.kernel[0] * c.kernel[1] * kBlock) return "the filters have other sizes";
   return "";
 }
@@ -134,6 +139,7 @@ std::string pool_complaint(const Step& step, const Frame& frame) {
   const BlockedPool p = pool(step, frame);
   if (!there(p.from) || !there(p.to) || frame.output(step).size[0] != p.images || !holds(frame, step.inputs[0], Number::float32))
     return "input and output are not blocked images";
+  if (p.from.block != p.to.block) return "input and output lie differently";
   for (int axis = 0; axis < 2; ++axis)  // every window holds a number of the image
     if (p.kernel[axis] < 1 || p.stride[axis] < 1 || p.padding[axis] < 0 || p.padding[axis] >= p.kernel[axis] ||
         (p.to.size[axis] - 1) * p.stride[axis] - p.padding[axis] >= p.from.size[axis])

@@ -2,40 +2,42 @@
 // pooling, and the way to and from images whose channels lie one after the other. The rules of kernels.hpp hold.
 //
 // A blocked image is (blocks, height + 2 halo, width + 2 halo, 16), and its halo holds zeros: a convolution reads its
-// padding there and needs no case for the border. Lanes beyond the last channel hold anything.
+// padding there and needs no case for the border. Lanes beyond the last channel hold anything. Weights that are scattered
+// one by one are better off with blocks of one channel, where neighbours in memory are pixels; so a block has either size.
 #pragma once
 
 #include "kernels.hpp"
 
 namespace gossamer {
 
-inline constexpr std::int64_t kBlock = 16;  // channels
+inline constexpr std::int64_t kBlock = 16;  // channels, where there is more than one
 
 // What kernels of all instruction sets call: each has to have its own, inlined (vector.hpp).
 #define GOSSAMER_SHARED __attribute__((always_inline))
 
 // How blocked images lie in memory, in floats.
 struct BlockedImages {
+  std::int64_t block;  // channels side by side: kBlock or 1
   std::int64_t channels;
   std::int64_t size[2];  // of the image within its halo
   std::int64_t halo[2];
 
-  GOSSAMER_SHARED std::int64_t blocks() const { return (channels + kBlock - 1) / kBlock; }
-  GOSSAMER_SHARED std::int64_t pitch() const { return (size[1] + 2 * halo[1]) * kBlock; }
+  GOSSAMER_SHARED std::int64_t blocks() const { return (channels + block - 1) / block; }
+  GOSSAMER_SHARED std::int64_t pitch() const { return (size[1] + 2 * halo[1]) * block; }
   GOSSAMER_SHARED std::int64_t plane() const { return (size[0] + 2 * halo[0]) * pitch(); }
   GOSSAMER_SHARED std::int64_t image() const { return blocks() * plane(); }
-  GOSSAMER_SHARED std::int64_t origin() const { return halo[0] * pitch() + halo[1] * kBlock; }  // of the first pixel
+  GOSSAMER_SHARED std::int64_t origin() const { return halo[0] * pitch() + halo[1] * block; }  // of the first pixel
 };
 
-// out = clamp(W * x + bias + add), for W of (outputs, channels * taps) in blocks of 16 or 8 rows; see blocked_conv.cpp.
-// Pairs are (vertical, horizontal).
+// out = clamp(W * x + bias + add), for W of (outputs, channels * taps): in blocks of 16 or 8 rows for blocked images, see
+// blocked_conv.cpp; of single weights for blocks of one channel, see planar_conv.cpp. Pairs are (vertical, horizontal).
 struct BlockedConvolution {
   Pattern pattern;  // of blocks; columns are (channel, tap row, tap column), 4 bytes each
-  int height;       // rows of a block, 8 or 16
+  int height;       // rows of a block, 8 or 16; 1 without blocks
   std::int64_t images;
   BlockedImages from, to, added;
   std::int64_t kernel[2], stride[2], padding[2], dilation[2];
-  const float* values;  // (entries, height)
+  const float* values;  // (entries), or (entries, height) in blocks
   const float* x;
   const float* bias;  // (outputs) or null
   const float* add;   // of the size of the result, with a halo of its own; null: zeros
@@ -72,6 +74,7 @@ struct Relayout {
 struct BlockedKernels {
   std::size_t (*convolution_scratch)(const BlockedConvolution&);
   bool (*convolution)(const BlockedConvolution&, float* scratch);
+  bool (*planar)(const BlockedConvolution&, float* scratch);
   void (*depthwise)(const BlockedDepthwise&);
   void (*pool)(const BlockedPool&);
   void (*to_blocked)(const Relayout&);

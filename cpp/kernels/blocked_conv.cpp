@@ -29,15 +29,8 @@ struct Work {
   const std::int32_t* place;
   std::int64_t begin, end;
   const float* bias;
-  float low, high;
+  std::int64_t block, lane;  // of the result: of 16 channels, and the first of H within it
 };
-
-template <int W>
-GOSSAMER_INLINE vec<W> clamped(vec<W> v, float low, float high) {
-  const vec<W> least = vec<W>{} + low, most = vec<W>{} + high;
-  v = v < least ? least : v;
-  return v > most ? most : v;
-}
 
 // `x`, `add` and `out` are where the first pixel of each of R rows lies; `add` may be null.
 template <int H, int R, int Q, class Apart>
@@ -82,76 +75,50 @@ void tile(const Work& work, const float* const* x, Apart apart, const float* con
         for (int j = 1; j < chains; ++j) total += sum[j][r][q][s];
         total += load<W>(work.bias + s * W);
         if (add != nullptr) total += load<W>(add[r] + q * kBlock + s * W);
-        store<W>(out[r] + q * kBlock + s * W, clamped<W>(total, work.low, work.high));
+        store<W>(out[r] + q * kBlock + s * W, clamped<W>(total, work.c.low, work.c.high));
       }
     }
   }
 }
 
-// Where the rows of a chunk lie: row `r` of all images is row r % height of image r / height.
-template <int H>
-struct Rows {
-  const BlockedConvolution& c;
-  std::int64_t block, lane;  // of 16 channels, and the first of H within it
-
-  const float* x(std::int64_t row, std::int64_t column) const {
-    const std::int64_t image = row / c.to.size[0], y = row % c.to.size[0];
-    return c.x + image * c.from.image() + (c.from.halo[0] - c.padding[0] + y * c.stride[0]) * c.from.pitch() +
-           (c.from.halo[1] - c.padding[1] + column * c.stride[1]) * kBlock;
-  }
-  std::int64_t at(const BlockedImages& images, std::int64_t row, std::int64_t column) const {
-    const std::int64_t image = row / c.to.size[0], y = row % c.to.size[0];
-    return image * images.image() + block * images.plane() + images.origin() + y * images.pitch() + column * kBlock + lane;
-  }
-};
-
 // Pixels [column, column + Q) of rows [row, end), R rows at a time, then half as many.
 template <int H, int R, int Q, class Apart>
-void strip(const Work& work, const Rows<H>& rows, std::int64_t column, std::int64_t row, std::int64_t end, Apart apart) {
+void strip(const Work& work, std::int64_t column, std::int64_t row, std::int64_t end, Apart apart) {
   const float *x[R], *add[R];
   float* out[R];
   for (; row + R <= end; row += R) {
     for (int r = 0; r < R; ++r) {
-      x[r] = rows.x(row + r, column);
-      out[r] = work.c.out + rows.at(work.c.to, row + r, column);
-      if (work.c.add != nullptr) add[r] = work.c.add + rows.at(work.c.added, row + r, column);
+      x[r] = first_tap(work.c, row + r, column);
+      out[r] = work.c.out + pixel(work.c.to, work.block, row + r, column) + work.lane;
+      if (work.c.add != nullptr) add[r] = work.c.add + pixel(work.c.added, work.block, row + r, column) + work.lane;
     }
     tile<H, R, Q>(work, x, apart, work.c.add == nullptr ? nullptr : add, out);
   }
-  if constexpr (R > 1) strip<H, R / 2, Q>(work, rows, column, row, end, apart);
+  if constexpr (R > 1) strip<H, R / 2, Q>(work, column, row, end, apart);
 }
 
 template <int H, int Q, class Apart>
-void choose_width(std::int64_t wide, const Work& work, const Rows<H>& rows, std::int64_t column, std::int64_t row,
+void choose_width(std::int64_t wide, const Work& work, std::int64_t column, std::int64_t row,
                   std::int64_t end, Apart apart) {
   if constexpr (Q > 1) {
-    if (wide < Q) return choose_width<H, Q - 1>(wide, work, rows, column, row, end, apart);
+    if (wide < Q) return choose_width<H, Q - 1>(wide, work, column, row, end, apart);
   }
-  strip<H, smaller(kRows<H, Q>, kMostRows), Q>(work, rows, column, row, end, apart);
+  strip<H, smaller(kRows<H, Q>, kMostRows), Q>(work, column, row, end, apart);
 }
 
 // All pixels of rows [row, end): strips of columns of about equal width.
 template <int H>
-void chunk(const Work& work, const Rows<H>& rows, std::int64_t row, std::int64_t end) {
+void chunk(const Work& work, std::int64_t row, std::int64_t end) {
   const std::int64_t width = work.c.to.size[1], strips = ceil_div(width, std::int64_t{kPixels<H>});
   for (std::int64_t i = 0, column = 0; i < strips; ++i) {
     const std::int64_t wide = (width - column) / (strips - i);
     if (work.c.stride[1] == 1) {
-      choose_width<H, kPixels<H>>(wide, work, rows, column, row, end, Together{});
+      choose_width<H, kPixels<H>>(wide, work, column, row, end, Together{});
     } else {
-      choose_width<H, kPixels<H>>(wide, work, rows, column, row, end, work.c.stride[1] * kBlock);
+      choose_width<H, kPixels<H>>(wide, work, column, row, end, work.c.stride[1] * kBlock);
     }
     column += wide;
   }
-}
-
-// How far from the first tap of the first channel each column lies.
-void place_columns(const BlockedConvolution& c, std::int32_t* place) {
-  for (std::int64_t k = 0; k < c.from.channels; ++k)
-    for (std::int64_t i = 0; i < c.kernel[0]; ++i)
-      for (std::int64_t j = 0; j < c.kernel[1]; ++j)
-        *place++ = static_cast<std::int32_t>(k / kBlock * c.from.plane() + i * c.dilation[0] * c.from.pitch() +
-                                             j * c.dilation[1] * kBlock + k % kBlock);
 }
 
 template <int H>
@@ -162,7 +129,7 @@ bool run_block(const BlockedConvolution& c, const std::int32_t* place, std::int6
   alignas(64) float bias[H] = {};
   const std::int64_t first = block * H;
   for (std::int64_t r = 0; c.bias != nullptr && r < smaller<std::int64_t>(H, c.to.channels - first); ++r) bias[r] = c.bias[first + r];
-  chunk<H>({c, place, begin, stop, bias, c.low, c.high}, {c, first / kBlock, first % kBlock}, row, end);
+  chunk<H>({c, place, begin, stop, bias, first / kBlock, first % kBlock}, row, end);
   if (first % kBlock == 0)
     for (std::int64_t r = row; r < end; ++r)
       clear_halo(c.to, c.out + r / c.to.size[0] * c.to.image() + first / kBlock * c.to.plane(), r % c.to.size[0]);

@@ -23,12 +23,6 @@ void each_row(std::int64_t images, const BlockedImages& to, std::int64_t cost, i
   }
 }
 
-GOSSAMER_INLINE V clamped(V v, float low, float high) {
-  const V least = V{} + low, most = V{} + high;
-  v = v < least ? least : v;
-  return v > most ? most : v;
-}
-
 // Q neighbouring pixels of a depthwise convolution.
 template <int Q>
 void filter(const BlockedDepthwise& c, const float* x, const float* values, const float* bias, const float* add, float* out) {
@@ -51,7 +45,7 @@ void filter(const BlockedDepthwise& c, const float* x, const float* values, cons
       const std::int64_t at = q * kBlock + s * kWide;
       V total = sum[q][s] + load<kWide>(bias + s * kWide);
       if (add != nullptr) total += load<kWide>(add + at);
-      store<kWide>(out + at, clamped(total, c.low, c.high));
+      store<kWide>(out + at, clamped<kWide>(total, c.low, c.high));
     }
   }
 }
@@ -87,6 +81,26 @@ void pool_row(const BlockedPool& p, const float* plane, std::int64_t y, float* o
   }
 }
 
+// The same for a plane of one channel.
+void pool_plain_row(const BlockedPool& p, const float* plane, std::int64_t y, float* out) {
+  const std::int64_t start = y * p.stride[0] - p.padding[0];
+  const std::int64_t top = larger<std::int64_t>(start, 0), bottom = smaller(start + p.kernel[0], p.from.size[0]);
+  const std::int64_t high = smaller(start + p.kernel[0], p.from.size[0] + p.padding[0]) - start;
+  for (std::int64_t x = 0; x < p.to.size[1]; ++x) {
+    const std::int64_t begin = x * p.stride[1] - p.padding[1];
+    const std::int64_t left = larger<std::int64_t>(begin, 0), right = smaller(begin + p.kernel[1], p.from.size[1]);
+    const std::int64_t wide = smaller(begin + p.kernel[1], p.from.size[1] + p.padding[1]) - begin;
+    const float count = static_cast<float>(p.padded ? high * wide : (bottom - top) * (right - left));
+    float found = p.mean ? 0.0f : -__builtin_inff();
+    for (std::int64_t i = top; i < bottom; ++i)
+      for (std::int64_t j = left; j < right; ++j) {
+        const float value = plane[p.from.origin() + i * p.from.pitch() + j];
+        found = p.mean ? found + value : (value > found || value != value ? value : found);
+      }
+    out[x] = p.mean ? found / count : found;
+  }
+}
+
 }  // namespace
 
 void blocked_depthwise(const BlockedDepthwise& c) {
@@ -117,7 +131,8 @@ void blocked_depthwise(const BlockedDepthwise& c) {
 void blocked_pool(const BlockedPool& p) {
   each_row(p.images, p.to, p.kernel[0] * p.kernel[1], p.threads, [&](std::int64_t image, std::int64_t block, std::int64_t y) {
     float* plane = p.out + image * p.to.image() + block * p.to.plane();
-    pool_row(p, p.x + image * p.from.image() + block * p.from.plane(), y, plane + p.to.origin() + y * p.to.pitch());
+    const float* from = p.x + image * p.from.image() + block * p.from.plane();
+    (p.to.block == 1 ? pool_plain_row : pool_row)(p, from, y, plane + p.to.origin() + y * p.to.pitch());
     clear_halo(p.to, plane, y);
   });
 }
@@ -126,12 +141,12 @@ void to_blocked(const Relayout& p) {
   const BlockedImages& to = p.blocked;
   const std::int64_t area = to.size[0] * to.size[1];
   each_row(p.images, to, 1, p.threads, [&](std::int64_t image, std::int64_t block, std::int64_t y) {
-    const std::int64_t count = smaller(kBlock, to.channels - block * kBlock);
-    const float* x = p.x + (image * to.channels + block * kBlock) * area + y * to.size[1];
+    const std::int64_t count = smaller(to.block, to.channels - block * to.block);
+    const float* x = p.x + (image * to.channels + block * to.block) * area + y * to.size[1];
     float* plane = p.out + image * to.image() + block * to.plane();
     float* out = plane + to.origin() + y * to.pitch();
-    if (count < kBlock) __builtin_memset(out, 0, to.size[1] * kBlock * sizeof(float));
-    transpose(out, kBlock, x, area, count, to.size[1]);
+    if (count < to.block) __builtin_memset(out, 0, to.size[1] * to.block * sizeof(float));
+    transpose(out, to.block, x, area, count, to.size[1]);
     clear_halo(to, plane, y);
   });
 }
@@ -140,9 +155,9 @@ void from_blocked(const Relayout& p) {
   const BlockedImages& from = p.blocked;
   const std::int64_t area = from.size[0] * from.size[1];
   each_row(p.images, from, 1, p.threads, [&](std::int64_t image, std::int64_t block, std::int64_t y) {
-    const std::int64_t count = smaller(kBlock, from.channels - block * kBlock);
+    const std::int64_t count = smaller(from.block, from.channels - block * from.block);
     const float* x = p.x + image * from.image() + block * from.plane() + from.origin() + y * from.pitch();
-    transpose(p.out + (image * from.channels + block * kBlock) * area + y * from.size[1], area, x, kBlock, from.size[1], count);
+    transpose(p.out + (image * from.channels + block * from.block) * area + y * from.size[1], area, x, from.block, from.size[1], count);
   });
 }
 

@@ -8,7 +8,7 @@ namespace gossamer::GOSSAMER_ISA {
 
 // Clears the halo next to row y of one block of one image; `plane` is where that block begins.
 inline void clear_halo(const BlockedImages& images, float* plane, std::int64_t y) {
-  const std::int64_t pitch = images.pitch(), side = images.halo[1] * kBlock;
+  const std::int64_t pitch = images.pitch(), side = images.halo[1] * images.block;
   float* row = plane + (images.halo[0] + y) * pitch;
   if (side > 0) {
     __builtin_memset(row, 0, side * sizeof(float));
@@ -17,6 +17,41 @@ inline void clear_halo(const BlockedImages& images, float* plane, std::int64_t y
   if (images.halo[0] == 0) return;
   if (y == 0) __builtin_memset(plane, 0, images.halo[0] * pitch * sizeof(float));
   if (y + 1 == images.size[0]) __builtin_memset(row + pitch, 0, images.halo[0] * pitch * sizeof(float));
+}
+
+// How far from the first tap of the first channel each column lies.
+inline void place_columns(const BlockedConvolution& c, std::int32_t* place) {
+  const std::int64_t block = c.from.block;
+  for (std::int64_t k = 0; k < c.from.channels; ++k)
+    for (std::int64_t i = 0; i < c.kernel[0]; ++i)
+      for (std::int64_t j = 0; j < c.kernel[1]; ++j)
+        *place++ = static_cast<std::int32_t>(k / block * c.from.plane() + i * c.dilation[0] * c.from.pitch() +
+                                             j * c.dilation[1] * block + k % block);
+}
+
+// Where the first tap of the first channel lies for pixel `column` of row `row`, of all rows of all results.
+inline const float* first_tap(const BlockedConvolution& c, std::int64_t row, std::int64_t column) {
+  const std::int64_t image = row / c.to.size[0], y = row % c.to.size[0];
+  return c.x + image * c.from.image() + (c.from.halo[0] - c.padding[0] + y * c.stride[0]) * c.from.pitch() +
+         (c.from.halo[1] - c.padding[1] + column * c.stride[1]) * c.from.block;
+}
+
+// How far from the first number of images that pixel of a block lies.
+inline std::int64_t pixel(const BlockedImages& images, std::int64_t block, std::int64_t row, std::int64_t column) {
+  const std::int64_t image = row / images.size[0], y = row % images.size[0];
+  return image * images.image() + block * images.plane() + images.origin() + y * images.pitch() + column * images.block;
+}
+
+template <int W>
+GOSSAMER_INLINE vec<W> clamped(vec<W> v, float low, float high) {
+  if constexpr (W == 1) {
+    v = v < low ? low : v;
+    return v > high ? high : v;
+  } else {
+    const vec<W> least = vec<W>{} + low, most = vec<W>{} + high;
+    v = v < least ? least : v;
+    return v > most ? most : v;
+  }
 }
 
 // Rows of all images that are worked on together: few enough that what they read of the input stays in the second-level

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gossamer.deploy.engine.engine import Engine
-from gossamer.deploy.engine.kernels import choose_kernels
+from gossamer.deploy.engine.kernels import choose_kernels, scattered
 from gossamer.deploy.engine.lower import lower
 from gossamer.deploy.engine.passes import choose_layouts, simplify, use_blocks
-from gossamer.deploy.export.inputs import inputs_of
+from gossamer.deploy.engine.passes.layouts import BLOCK
+from gossamer.deploy.export.inputs import Inputs, inputs_of
 from gossamer.deploy.export.layers import standard_layers
 from gossamer.deploy.export.trace import predicting, trace, with_our_layers
 from gossamer.errors import SettingError
+from gossamer.timing import interleaved
 
 
 def compile(  # noqa: A001  it is called as gossamer.deploy.compile
@@ -45,13 +48,29 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         inputs = inputs.fixed()
     with torch.no_grad():
         single = isinstance(plain(*example), Tensor)
-    graph = simplify(lower(trace(with_our_layers(plain, inputs), inputs, standard=False)))
+    program = trace(with_our_layers(plain, inputs), inputs, standard=False)
+    build = partial(_built, program, inputs, threads=threads, single=single)
+    engine = build(BLOCK)
+    if scattered(engine.graph):
+        other = build(1)
+        times = interleaved({one: partial(_call, one, example) for one in (engine, other)}, repeats=30, seconds=0.3)
+        engine = min(times, key=lambda one: times[one].quick_ms)
+    return engine
+
+
+def _built(program: Any, inputs: Inputs, block: int, *, threads: int, single: bool) -> Engine:
+    """Returns an engine whose images lie in blocks of so many channels."""
+    graph = simplify(lower(program))
     sizes = {
         size: one.value.shape[axis]
         for value, one in zip(graph.inputs, inputs.of, strict=True)
         for axis, size in enumerate(value.size)
         if not isinstance(size, int) and size.is_Symbol
     }
-    use_blocks(graph, choose_layouts(graph, sizes)[0])
+    use_blocks(graph, choose_layouts(graph, sizes, block)[0], block)
     choose_kernels(graph, sizes, threads)
     return Engine(graph, inputs, threads=threads, single=single)
+
+
+def _call(engine: Engine, example: tuple[Any, ...]) -> None:
+    engine(*example)

@@ -59,11 +59,12 @@ class Engine:
 
     Attributes:
         threads: Of each call.
+        graph: What runs: packed steps over values.
     """
 
     def __init__(self, graph: Graph, inputs: Inputs, *, threads: int, single: bool) -> None:
         self.threads = threads
-        self._graph, self._inputs, self._single = graph, inputs, single
+        self.graph, self._inputs, self._single = graph, inputs, single
         self._edges = [
             value
             for value, one in zip(graph.inputs, inputs.of, strict=True)
@@ -86,7 +87,7 @@ class Engine:
             DataError: An argument has another dtype or shape than the network takes, or an index is out of range.
         """
         found = self._run(self.tensors(arguments))
-        outputs = tuple(found[value] for value in self._graph.outputs)
+        outputs = tuple(found[value] for value in self.graph.outputs)
         return outputs[0] if self._single else outputs
 
     def tensors(self, arguments: Sequence[Any]) -> list[Tensor]:
@@ -105,7 +106,7 @@ class Engine:
                 tensors.append(argument)
             else:
                 raise DataError(f"found an argument of {type(argument).__name__}; expected tensors, CSR or Graph")
-        names, expected = self._inputs.names, self._graph.inputs
+        names, expected = self._inputs.names, self.graph.inputs
         if len(tensors) != len(expected):
             raise DataError(f"found {len(tensors)} inputs, expected {len(expected)}: {', '.join(names)}")
         for place, (value, tensor) in enumerate(zip(expected, tensors, strict=True)):
@@ -130,7 +131,7 @@ class Engine:
         tensors = self.tensors(arguments) if arguments else list(self._inputs.values)
         rounds = []
         for _ in range(repeats):
-            found = dict(zip(self._graph.inputs, tensors, strict=True))
+            found = dict(zip(self.graph.inputs, tensors, strict=True))
             rounds.append([time for run in self._runs for time in run(found, True)])
         medians = [sorted(column)[len(column) // 2] / 1000 for column in zip(*rounds, strict=True)]
         steps = [step for run in self._runs for step in run.segment.steps]
@@ -142,7 +143,7 @@ class Engine:
         ]
 
     def _run(self, tensors: Sequence[Tensor]) -> dict[Value, Tensor]:
-        values = dict(zip(self._graph.inputs, tensors, strict=True))
+        values = dict(zip(self.graph.inputs, tensors, strict=True))
         if self._early:
             values.update(self._prepare(values))
         for run in self._late:

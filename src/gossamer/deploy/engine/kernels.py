@@ -1,7 +1,8 @@
 """Gives each product of the graph its kernel, by the clock of this machine.
 
 A weight without zeros is a pattern that leaves nothing out, in blocks of 16 outputs. For one with zeros, blocks of 16
-and of 8 outputs and, outside convolutions, single weights are packed and timed on inputs of the example's size; the fastest stays.
+and of 8 outputs and, outside convolutions, single weights are packed and timed on inputs of the example's size; the
+fastest stays. Convolutions of single weights need another layout of images, which `compile` tries as a whole.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from gossamer.kernels import native
 from gossamer.nn.packed import MATRICES
 from gossamer.timing import interleaved
 
-PRODUCTS = ("linear", "convolution", "blocked_convolution")
+PRODUCTS = ("linear", "blocked_convolution")
 _FEWEST_ZEROS = 0.1  # below this leaving out zeros has no chance
+_MANY_ZEROS, _TOGETHER = 0.8, 0.7  # of single weights, and of 16 outputs at a time
 _REPEATS, _SECONDS = 30, 0.1
 
 
@@ -33,31 +35,52 @@ def choose_kernels(graph: Graph, sizes: dict[Any, int], threads: int) -> None:
         sizes: What each symbol is in the example.
         threads: Of a run.
     """
+    known: dict[Any, str] = {}  # what was fastest, for layers alike
     for place, step in enumerate(graph.steps):
         if step.what in PRODUCTS:
-            graph.steps[place] = _fastest(step, sizes, threads)
+            graph.steps[place] = _fastest(step, sizes, threads, known)
         elif step.what == "blocked_depthwise":
             graph.steps[place] = packed_filters(step)
 
 
-def _fastest(step: Step, sizes: dict[Any, int], threads: int) -> Step:
+def scattered(graph: Graph) -> bool:
+    """Says whether convolutions have few weights, and those not side by side in blocks: then another layout may pay."""
+    for step in graph.steps:
+        if step.what == "blocked_convolution" and step.weight is not None:
+            zeros = step.weight == 0
+            together = (
+                torch.nn.functional.pad(zeros, (0, 0, 0, -len(zeros) % BLOCK), value=True)
+                .unflatten(0, (-1, BLOCK))
+                .all(1)
+            )
+            if zeros.float().mean() > _MANY_ZEROS and together.float().mean() < _TOGETHER:
+                return True
+    return False
+
+
+def _fastest(step: Step, sizes: dict[Any, int], threads: int, known: dict[Any, str]) -> Step:
     assert step.weight is not None
+    assert step.inputs[0] is not None
+    blocked = step.what == "blocked_convolution"
+    if blocked and step.outputs[0].size[-1] == 1:
+        return packed(step, "csr", step.weight != 0).replace(kernel="csr")
     allowed = torch.ones_like(step.weight, dtype=torch.bool) if step.places is None else step.places
     zeros = 1.0 - float(step.weight.count_nonzero()) / max(int(allowed.sum()), 1)
-    blocked = step.what == "blocked_convolution"
-    own = "csr" if not blocked and step.places is not None and float(allowed.float().mean()) < 1 / 24 else "blocks"
-    candidates = {"dense": packed(step, own, allowed)}
+    candidates = {"dense": packed(step, "blocks", allowed)}
     if zeros >= _FEWEST_ZEROS:
         kernels = ("blocks", "blocks8") if blocked else ("blocks", "blocks8", "csr")
         candidates |= {kernel: packed(step, kernel, step.weight != 0) for kernel in kernels}
-    if len(candidates) == 1:
-        return candidates["dense"].replace(kernel="dense")
-    found = [one for one in step.inputs[0].size if not isinstance(one, int)] if step.inputs[0] is not None else []
-    if any(not one.free_symbols <= set(sizes) for one in found):
-        return candidates["blocks"].replace(kernel="blocks")
-    runs = {kernel: _run(one, sizes, threads) for kernel, one in candidates.items()}
-    times = interleaved(runs, repeats=_REPEATS, seconds=_SECONDS)
-    best = min(times, key=lambda kernel: times[kernel].quick_ms)
+    best = "dense"
+    if any(not isinstance(one, int) and not one.free_symbols <= set(sizes) for one in step.inputs[0].size):
+        best = "blocks" if len(candidates) > 1 else "dense"
+    elif len(candidates) > 1:
+        stored = tuple(one.inputs[1].size for one in candidates.values() if one.inputs[1] is not None)
+        case = (step.what, step.inputs[0].size, *step.sizes, *step.weight.shape, stored)
+        if case not in known:
+            runs = {kernel: _run(one, sizes, threads) for kernel, one in candidates.items()}
+            times = interleaved(runs, repeats=_REPEATS, seconds=_SECONDS)
+            known[case] = min(times, key=lambda kernel: times[kernel].quick_ms)
+        best = known[case]
     return candidates[best].replace(kernel=best)
 
 

@@ -18,20 +18,21 @@ Halo = tuple[int, int]
 _TO_BLOCKS, _BACK = 0, 1
 
 
-def use_blocks(graph: Graph, chosen: Collection[Step]) -> None:
+def use_blocks(graph: Graph, chosen: Collection[Step], block: int = BLOCK) -> None:
     """Rewrites the chosen steps for blocked images.
 
     Args:
         graph: Before its products are packed.
         chosen: Of `choose_layouts`.
+        block: Channels of a block: 16, or 1 for weights that are scattered one by one.
     """
     if chosen:
-        _Blocks(graph, chosen).rewrite()
+        _Blocks(graph, chosen, block).rewrite()
 
 
 class _Blocks:
-    def __init__(self, graph: Graph, chosen: Collection[Step]) -> None:
-        self.graph, self.chosen = graph, chosen
+    def __init__(self, graph: Graph, chosen: Collection[Step], block: int) -> None:
+        self.graph, self.chosen, self.block = graph, chosen, block
         self.halo = _halos(step for step in graph.steps if step in chosen)
         self.twin: dict[Value, Value] = {}  # the blocked images of each value that has some by now
         self.steps: list[Step] = []
@@ -62,7 +63,7 @@ class _Blocks:
         if not pixels:  # a reduction drops them
             pixels = [1, 1]
         wide = [size + 2 * halo for size, halo in zip(pixels, self.halo.get(value, (0, 0)), strict=True)]
-        return Value("result", (images, -(-channels // BLOCK), *wide, BLOCK))
+        return Value("result", (images, -(-channels // self.block), *wide, self.block))
 
     def blocked(self, value: Value) -> Value:
         """Returns the blocked images of a value, which are converted here if nothing has written them."""
@@ -71,7 +72,7 @@ class _Blocks:
         if value in self.twin:
             return self.twin[value]
         if value.kind == "constant" and value.data is not None:
-            twin = in_blocks(value.data)
+            twin = in_blocks(value.data, self.block)
         else:
             twin = self.new(value)
             sizes = [_TO_BLOCKS, value.size[1], *self.halo.get(value, (0, 0))]
@@ -83,7 +84,7 @@ class _Blocks:
         """Makes whole channels of blocked images that were just written."""
         halo = self.halo.get(out, (0, 0))
         image = (*out.size[:2], *(out.size[2:] or (1, 1)))
-        if as_good_as_plain(out) and halo == (0, 0) and out not in self.graph.outputs:
+        if as_good_as_plain(out, self.block) and halo == (0, 0) and out not in self.graph.outputs:
             _become_view(self.graph, out, twin)
             return
         to = out if len(out.size) == 4 else Value("view", image, of=out, stride=contiguous_strides(image))
@@ -95,7 +96,7 @@ class _Blocks:
         channels = out.size[1]
         if step.what == "convolution":
             assert step.inputs[0] is not None
-            alone = is_depthwise(step, step.inputs[0].size[1])
+            alone = self.block > 1 and is_depthwise(step, step.inputs[0].size[1])
             changed.what = "blocked_depthwise" if alone else "blocked_convolution"
             changed.sizes = [step.inputs[0].size[1], *step.sizes, *halos, *self.halo_of(step.inputs[1])]
         elif step.what == "pool":
@@ -111,10 +112,10 @@ class _Blocks:
         return (0, 0) if value is None else self.halo.get(value, (0, 0))
 
 
-def in_blocks(data: Tensor) -> Value:
+def in_blocks(data: Tensor, block: int) -> Value:
     """Returns (1, channels, 1, 1) numbers as blocked images of one pixel."""
-    padded = torch.nn.functional.pad(data.flatten(), (0, -data.numel() % BLOCK))
-    return Value("constant", (1, len(padded) // BLOCK, 1, 1, BLOCK), data.dtype, padded.view(1, -1, 1, 1, BLOCK))
+    padded = torch.nn.functional.pad(data.flatten(), (0, -data.numel() % block)).view(1, -1, 1, 1, block)
+    return Value("constant", tuple(padded.shape), data.dtype, padded)
 
 
 def is_depthwise(step: Step, channels: int) -> bool:

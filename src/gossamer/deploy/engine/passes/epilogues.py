@@ -7,6 +7,7 @@ another image. Sums over neighbours take a bias, another value to add, and a ReL
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from gossamer.deploy.engine.graph import Graph, Step, Value, all_same
@@ -47,7 +48,6 @@ def _only_reader(graph: Graph, step: Step, readers: dict[Value, list[Step]]) -> 
 
 
 def _into_product(graph: Graph, step: Step, after: Step) -> bool:
-    assert step.weight is not None
     operation, out = after.program[0], step.outputs[0]
     if operation.what == "relu":
         step.relu = True
@@ -57,24 +57,25 @@ def _into_product(graph: Graph, step: Step, after: Step) -> bool:
         return True
     if step.relu:
         return False
-    adds = step.what == "convolution" and step.inputs[1] is not None
-    if operation.what == "affine" and not adds:
-        step.weight = step.weight * operation.p
-        step.bias = (
-            step.weight.new_zeros(len(step.weight)) if step.bias is None else step.bias * operation.p
-        ) + operation.q
-        return True
+    if operation.what == "affine":
+        return _scaled(step, operation.p, operation.q)
     other = next((value for value in after.inputs if value is not out), None)
     factors = None if other is None else _one_an_output(step, other)
-    if factors is None:
-        return operation.what == "add" and _added_image(graph, step, other)
     if operation.what == "add":
-        step.bias = factors if step.bias is None else step.bias + factors
-    elif operation.what != "multiply" or adds:
-        return False
-    else:
-        step.weight = (step.weight.double() * factors.double()[:, None]).float()
-        step.bias = None if step.bias is None else (step.bias.double() * factors.double()).float()
+        return _added_image(graph, step, other) if factors is None else _scaled(step, 1.0, factors)
+    return operation.what == "multiply" and factors is not None and _scaled(step, factors, 0.0)
+
+
+def _scaled(step: Step, factor: Tensor | float, offset: Tensor | float) -> bool:
+    """Takes a factor and an offset for each output, or for all, into weight and bias."""
+    assert step.weight is not None
+    same_scale = isinstance(factor, float) and factor == 1.0
+    if not same_scale and step.what == "convolution" and step.inputs[1] is not None:
+        return False  # what is added is scaled too
+    factors = torch.as_tensor(factor, dtype=torch.float64).expand(len(step.weight))
+    bias = step.weight.new_zeros(len(step.weight)) if step.bias is None else step.bias
+    step.weight = step.weight if same_scale else (step.weight.double() * factors[:, None]).float()
+    step.bias = (bias.double() * factors + offset).float()
     return True
 
 

@@ -1,4 +1,4 @@
-"""Decides which steps work on images in blocks of 16 channels, so that as few numbers as possible are converted.
+"""Decides which steps work on images in blocks of channels, so that as few numbers as possible are converted.
 
 Convolutions work on blocked images; pooling, means over whole images and elementwise steps can do with either layout;
 everything else takes whole channels. A value is converted once if a step reads it in another layout than it was
@@ -15,18 +15,19 @@ import networkx as nx
 
 from gossamer.deploy.engine.graph import Graph, Operation, Size, Step, Value, all_same, product
 
-BLOCK = 16  # channels
+BLOCK = 16  # channels of a block, unless it is one
 _MEAN, _LARGEST = 1, 2  # kinds of reduction that are pooling too
 _ZERO_OF_ZERO = {"relu", "leaky", "elu", "gelu", "gelu_tanh", "silu", "tanh", "sqrt", "absolute", "erf", "hard_swish"}
 _BLOCKED, _PLAIN = "blocked", "plain"
 
 
-def choose_layouts(graph: Graph, sizes: Mapping[Any, int]) -> tuple[set[Step], int]:
+def choose_layouts(graph: Graph, sizes: Mapping[Any, int], block: int = BLOCK) -> tuple[set[Step], int]:
     """Returns the steps that shall work on blocked images, and how many numbers are converted then.
 
     Args:
         graph: Before any step is blocked.
         sizes: What each symbol is in the example.
+        block: Channels of a block.
     """
     nodes: dict[Step, Any] = {step: place for place, step in enumerate(graph.steps)}
     for step in graph.steps:
@@ -37,7 +38,7 @@ def choose_layouts(graph: Graph, sizes: Mapping[Any, int]) -> tuple[set[Step], i
     network = nx.DiGraph()
     network.add_nodes_from([_BLOCKED, _PLAIN, *nodes.values()])
     for value, (writer, readers) in _uses(graph, nodes).items():
-        cost = 0 if as_good_as_plain(value) else _count(value, sizes)
+        cost = 0 if as_good_as_plain(value, block) else _count(value, sizes)
         network.add_edge(writer, (value, "to plain"), capacity=cost)
         network.add_edge((value, "to blocks"), writer, capacity=cost)
         for reader in readers:
@@ -73,10 +74,10 @@ def is_one_a_channel(value: Value) -> bool:
     return len(value.size) == 4 and all(isinstance(one, int) and one == 1 for one in value.size[2:])
 
 
-def as_good_as_plain(value: Value) -> bool:
+def as_good_as_plain(value: Value, block: int) -> bool:
     """Says whether the blocks of a value, without a halo, lie in memory as whole channels do."""
     pixels = value.size[2:]
-    return isinstance(value.size[1], int) and value.size[1] % BLOCK == 0 and all(one == 1 or one == 1 for one in pixels)
+    return isinstance(value.size[1], int) and value.size[1] % block == 0 and all(one == 1 or one == 1 for one in pixels)
 
 
 def _elementwise(step: Step) -> list[Value]:
