@@ -96,11 +96,12 @@ def row(labels: dict[str, Any], calls: dict[str, Call], bar: float, seconds: flo
     return labels | {"ms": ms, "fastest_peer": fastest, "ratio": round(ratio, 3), "bar": bar, "met": ratio >= bar}
 
 
-def exported(model: nn.Module, arguments: tuple[Any, ...], folder: str) -> str:
-    """Writes a network as ONNX and returns the path."""
-    path = f"{folder}/{len(list(Path(folder).iterdir()))}.onnx"
-    export(model, arguments, path, dynamic=False, check=False)
-    return path
+def exported(model: nn.Module, arguments: tuple[Any, ...], folder: str, name: str) -> str:
+    """Writes a network as ONNX, unless the folder has it already, and returns the path."""
+    path = Path(folder) / f"{name}.onnx"
+    if not path.exists():
+        export(model, arguments, path, dynamic=False, check=False)
+    return str(path)
 
 
 def compiled(model: nn.Module, arguments: tuple[Any, ...], threads: int) -> Call:
@@ -111,7 +112,10 @@ def compiled(model: nn.Module, arguments: tuple[Any, ...], threads: int) -> Call
 def dense(name: str, batch: int, threads: int, folder: str, seconds: float) -> Iterator[dict[str, Any]]:
     """A dense network against both peers."""
     model, x = network(name), example(name, batch)
-    calls = {"gossamer": compiled(model, (x,), threads), **peers(exported(model, (x,), folder), [x], threads)}
+    calls = {
+        "gossamer": compiled(model, (x,), threads),
+        **peers(exported(model, (x,), folder, f"{name}-{batch}"), [x], threads),
+    }
     agree(calls, model(x), 1e-4)
     yield row({"network": name, "form": "dense", "batch": batch, "threads": threads}, calls, DENSE_BAR, seconds)
 
@@ -119,7 +123,7 @@ def dense(name: str, batch: int, threads: int, folder: str, seconds: float) -> I
 def sparse(name: str, batch: int, threads: int, folder: str, seconds: float) -> Iterator[dict[str, Any]]:
     """Pruned networks against the dense one in both peers, whose time does not depend on the weights."""
     x = example(name, batch)
-    others = peers(exported(network(name), (x,), folder), [x], threads)
+    others = peers(exported(network(name), (x,), folder, f"{name}-{batch}"), [x], threads)
     for form, (zeros, height, bar) in SPARSE.items():
         model = prune(network(name), zeros, height)
         calls = {"gossamer": compiled(model, (x,), threads)}
@@ -131,7 +135,7 @@ def sparse(name: str, batch: int, threads: int, folder: str, seconds: float) -> 
 def int8(name: str, batch: int, threads: int, folder: str, seconds: float) -> Iterator[dict[str, Any]]:
     """A network with nine tenths of its weights gone against the dense one in 8 bits."""
     x = example(name, batch)
-    other = in_int8(exported(network(name), (x,), folder), [x], threads)
+    other = in_int8(exported(network(name), (x,), folder, f"{name}-{batch}"), [x], threads)
     model = prune(network(name), 0.9, 16)
     calls = {"gossamer": compiled(model, (x,), threads)}
     agree(calls, model(x), 1e-4)
@@ -146,7 +150,7 @@ def graph(name: str, batch: int, threads: int, folder: str, seconds: float) -> I
     x = torch.randn(NODES, WIDTH)
     made = {"gcn": GCN, "sage": SAGE, "gat": GAT}[name](WIDTH, WIDTH, WIDTH).eval()
     calls = {"gossamer": compiled(made, (x, data), threads)}
-    calls |= peers(exported(made, (x, data), folder), [x, data.to_edge_index()], threads)
+    calls |= peers(exported(made, (x, data), folder, name), [x, data.to_edge_index()], threads)
     agree(calls, made(x, data), 1e-4)
     labels = {"network": name, "form": f"{NODES} nodes, {EDGES} edges", "batch": batch, "threads": threads}
     yield row(labels, calls, GRAPH_BAR, seconds)
@@ -170,6 +174,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=4.0, help="of timing, for each row")
+    parser.add_argument("--folder", help="keeps the exported files, so that a second run has more time to time")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     names, batches = PIECES[options.piece]
@@ -178,8 +183,8 @@ def main() -> None:
         for batch in options.batches or batches:
             for threads in options.threads:
                 torch.set_num_threads(threads)
-                with torch.inference_mode(False), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
-                    for one in run(name, batch, threads, folder, options.seconds):
+                with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+                    for one in run(name, batch, threads, options.folder or folder, options.seconds):
                         save(options.piece, [one])
                         shown = ", ".join(
                             f"{key} {t['median']:.3f} ± {t['spread']:.3f} ms" for key, t in one["ms"].items()

@@ -20,11 +20,13 @@ void pair(const Step& step, const Frame& frame, std::size_t i, std::int64_t (&to
 
 // A blocked value with a halo that its step names; no channels where it is none.
 BlockedImages images(const Step& step, const Frame& frame, const Tensor& tensor, std::int64_t channels, std::size_t halo) {
-  BlockedImages found{tensor.rank == 5 && tensor.size[4] == 1 ? 1 : kBlock, channels, {}, {}};
+  BlockedImages found{tensor.rank == 5 ? tensor.size[4] : 1, channels, {}, {}};
   pair(step, frame, halo, found.halo);
   for (int axis = 0; axis < 2; ++axis) found.size[axis] = tensor.rank == 5 ? tensor.size[2 + axis] - 2 * found.halo[axis] : -1;
-  if (channels < 1 || tensor.rank != 5 || tensor.size[1] != found.blocks() || tensor.size[4] != found.block || !tensor.contiguous() ||
-      found.halo[0] < 0 || found.halo[1] < 0 || found.size[0] < 0 || found.size[1] < 0 || found.image() > INT32_MAX)
+  const bool known = found.block == kBlock || found.block == kFew || found.block == 1;
+  if (channels < 1 || tensor.rank != 5 || !known || tensor.size[1] != found.blocks() || !tensor.contiguous() ||
+      found.halo[0] < 0 || found.halo[1] < 0 || found.size[0] < 0 || found.size[1] < 0 || found.image() > INT32_MAX ||
+      tensor.size[0] * found.size[0] > INT32_MAX)
     found.channels = 0;
   return found;
 }
@@ -84,8 +86,9 @@ std::string convolution_complaint(const Step& step, const Frame& frame) {
   const BlockedConvolution c = convolution(step, frame);
   const bool single = c.height == 1;
   if (!single && c.height != 8 && c.height != 16) return "the weight is in blocks of no known height";
-  for (const BlockedImages& each : {c.from, c.to, step.has(kAdd) ? c.added : c.to})
-    if ((each.block == 1) != single) return "the blocks of the weight are not those of the images";
+  const std::int64_t block = single ? 1 : kBlock;
+  if (c.to.block != block || (step.has(kAdd) && c.added.block != block) || (c.from.block == 1) != single)
+    return "the blocks of the weight are not those of the images";
   if (!sound_pattern(step, frame, kStarts, c.pattern.rows) || c.pattern.index_bytes != 4) return "the pattern of the weight is none";
   if (frame.input(step, kValues).count() != c.pattern.entries * c.height) return "there are not as many weights as places for them";
   return "";
@@ -139,7 +142,7 @@ std::string pool_complaint(const Step& step, const Frame& frame) {
   const BlockedPool p = pool(step, frame);
   if (!there(p.from) || !there(p.to) || frame.output(step).size[0] != p.images || !holds(frame, step.inputs[0], Number::float32))
     return "input and output are not blocked images";
-  if (p.from.block != p.to.block) return "input and output lie differently";
+  if (p.from.block != p.to.block || p.from.block == kFew) return "input and output lie differently";
   for (int axis = 0; axis < 2; ++axis)  // every window holds a number of the image
     if (p.kernel[axis] < 1 || p.stride[axis] < 1 || p.padding[axis] < 0 || p.padding[axis] >= p.kernel[axis] ||
         (p.to.size[axis] - 1) * p.stride[axis] - p.padding[axis] >= p.from.size[axis])

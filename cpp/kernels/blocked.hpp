@@ -4,6 +4,7 @@
 // A blocked image is (blocks, height + 2 halo, width + 2 halo, 16), and its halo holds zeros: a convolution reads its
 // padding there and needs no case for the border. Lanes beyond the last channel hold anything. Weights that are scattered
 // one by one are better off with blocks of one channel, where neighbours in memory are pixels; so a block has either size.
+// A convolution in blocks of rows also reads images in blocks of 4, as they come in with few channels.
 #pragma once
 
 #include "kernels.hpp"
@@ -11,13 +12,14 @@
 namespace gossamer {
 
 inline constexpr std::int64_t kBlock = 16;  // channels, where there is more than one
+inline constexpr std::int64_t kFew = 4;
 
 // What kernels of all instruction sets call: each has to have its own, inlined (vector.hpp).
 #define GOSSAMER_SHARED __attribute__((always_inline))
 
 // How blocked images lie in memory, in floats.
 struct BlockedImages {
-  std::int64_t block;  // channels side by side: kBlock or 1
+  std::int64_t block;  // channels side by side: kBlock, kFew or 1
   std::int64_t channels;
   std::int64_t size[2];  // of the image within its halo
   std::int64_t halo[2];

@@ -88,9 +88,11 @@ void strip(const Work& work, std::int64_t column, std::int64_t row, std::int64_t
   float* out[R];
   for (; row + R <= end; row += R) {
     for (int r = 0; r < R; ++r) {
-      x[r] = first_tap(work.c, row + r, column);
-      out[r] = work.c.out + pixel(work.c.to, work.block, row + r, column) + work.lane;
-      if (work.c.add != nullptr) add[r] = work.c.add + pixel(work.c.added, work.block, row + r, column) + work.lane;
+      const Row at = row_of(work.c.to, row + r);
+      x[r] = first_tap(work.c, at, column);
+      out[r] = work.c.out + work.block * work.c.to.plane() + pixel(work.c.to, at, column) + work.lane;
+      if (work.c.add != nullptr)
+        add[r] = work.c.add + work.block * work.c.added.plane() + pixel(work.c.added, at, column) + work.lane;
     }
     tile<H, R, Q>(work, x, apart, work.c.add == nullptr ? nullptr : add, out);
   }
@@ -112,10 +114,10 @@ void chunk(const Work& work, std::int64_t row, std::int64_t end) {
   const std::int64_t width = work.c.to.size[1], strips = ceil_div(width, std::int64_t{kPixels<H>});
   for (std::int64_t i = 0, column = 0; i < strips; ++i) {
     const std::int64_t wide = (width - column) / (strips - i);
-    if (work.c.stride[1] == 1) {
+    if (work.c.stride[1] * work.c.from.block == kBlock) {
       choose_width<H, kPixels<H>>(wide, work, column, row, end, Together{});
     } else {
-      choose_width<H, kPixels<H>>(wide, work, column, row, end, work.c.stride[1] * kBlock);
+      choose_width<H, kPixels<H>>(wide, work, column, row, end, work.c.stride[1] * work.c.from.block);
     }
     column += wide;
   }
@@ -130,9 +132,10 @@ bool run_block(const BlockedConvolution& c, const std::int32_t* place, std::int6
   const std::int64_t first = block * H;
   for (std::int64_t r = 0; c.bias != nullptr && r < smaller<std::int64_t>(H, c.to.channels - first); ++r) bias[r] = c.bias[first + r];
   chunk<H>({c, place, begin, stop, bias, first / kBlock, first % kBlock}, row, end);
-  if (first % kBlock == 0)
-    for (std::int64_t r = row; r < end; ++r)
-      clear_halo(c.to, c.out + r / c.to.size[0] * c.to.image() + first / kBlock * c.to.plane(), r % c.to.size[0]);
+  for (std::int64_t r = row; first % kBlock == 0 && r < end; ++r) {
+    const Row at = row_of(c.to, r);
+    clear_halo(c.to, c.out + at.image * c.to.image() + first / kBlock * c.to.plane(), at.y);
+  }
   return true;
 }
 

@@ -10,7 +10,14 @@ namespace gossamer::GOSSAMER_ISA {
 inline void clear_halo(const BlockedImages& images, float* plane, std::int64_t y) {
   const std::int64_t pitch = images.pitch(), side = images.halo[1] * images.block;
   float* row = plane + (images.halo[0] + y) * pitch;
-  if (side > 0) {
+  if (side == 1) {  // calls to clear a few bytes cost more than that
+    row[0] = row[pitch - 1] = 0.0f;
+  } else if (side == kBlock) {
+    for (std::int64_t i = 0; i < kBlock; i += kLanes) {
+      store<kLanes>(row + i, vec<kLanes>{});
+      store<kLanes>(row + pitch - kBlock + i, vec<kLanes>{});
+    }
+  } else if (side > 0) {
     __builtin_memset(row, 0, side * sizeof(float));
     __builtin_memset(row + pitch - side, 0, side * sizeof(float));
   }
@@ -29,17 +36,25 @@ inline void place_columns(const BlockedConvolution& c, std::int32_t* place) {
                                              j * c.dilation[1] * block + k % block);
 }
 
-// Where the first tap of the first channel lies for pixel `column` of row `row`, of all rows of all results.
-inline const float* first_tap(const BlockedConvolution& c, std::int64_t row, std::int64_t column) {
-  const std::int64_t image = row / c.to.size[0], y = row % c.to.size[0];
-  return c.x + image * c.from.image() + (c.from.halo[0] - c.padding[0] + y * c.stride[0]) * c.from.pitch() +
+// A row of pixels of the results: which of all rows of all images.
+struct Row {
+  std::int64_t image, y;
+};
+
+GOSSAMER_INLINE Row row_of(const BlockedImages& images, std::int64_t row) {
+  const auto number = static_cast<std::uint32_t>(row), height = static_cast<std::uint32_t>(images.size[0]);
+  return {number / height, number % height};
+}
+
+// Where the first tap of the first channel lies for a pixel of the results.
+GOSSAMER_INLINE const float* first_tap(const BlockedConvolution& c, Row row, std::int64_t column) {
+  return c.x + row.image * c.from.image() + (c.from.halo[0] - c.padding[0] + row.y * c.stride[0]) * c.from.pitch() +
          (c.from.halo[1] - c.padding[1] + column * c.stride[1]) * c.from.block;
 }
 
-// How far from the first number of images that pixel of a block lies.
-inline std::int64_t pixel(const BlockedImages& images, std::int64_t block, std::int64_t row, std::int64_t column) {
-  const std::int64_t image = row / images.size[0], y = row % images.size[0];
-  return image * images.image() + block * images.plane() + images.origin() + y * images.pitch() + column * images.block;
+// How far from the first number of images that pixel of their first block lies.
+GOSSAMER_INLINE std::int64_t pixel(const BlockedImages& images, Row row, std::int64_t column) {
+  return row.image * images.image() + images.origin() + row.y * images.pitch() + column * images.block;
 }
 
 template <int W>

@@ -25,22 +25,38 @@ GOSSAMER_INLINE vec<L> load_apart(const float* x, std::int64_t apart) {
   return load<L>(lanes);
 }
 
+// Where R rows of a tile begin: of the input, of the first output, and of what is added to it.
+template <int R>
+struct Places {
+  const float* x[R];
+  float* out[R];
+  const float* add[R];
+
+  Places(const BlockedConvolution& c, std::int64_t row, std::int64_t column) {
+    for (int r = 0; r < R; ++r) {
+      const Row at = row_of(c.to, row + r);
+      x[r] = first_tap(c, at, column);
+      out[r] = c.out + pixel(c.to, at, column);
+      add[r] = c.add == nullptr ? nullptr : c.add + pixel(c.added, at, column);
+    }
+  }
+};
+
 template <int L, int V, int R, class Apart>
-void tile(const BlockedConvolution& c, const std::int32_t* place, std::int64_t output, std::int64_t row, std::int64_t column,
-          Apart apart) {
+void tile(const BlockedConvolution& c, const std::int32_t* place, std::int64_t output, const Places<R>& at, Apart apart) {
   constexpr int chains = R * V >= 4 ? 1 : 4 / (R * V);  // sums that hide the latency of an addition
   const auto* indices = static_cast<const std::int32_t*>(c.pattern.indices);
   const float* x[R];
   GOSSAMER_UNROLL
-  for (int r = 0; r < R; ++r) x[r] = first_tap(c, row + r, column);
+  for (int r = 0; r < R; ++r) x[r] = at.x[r];
   vec<L> sum[chains][R][V] = {};
   const auto accumulate = [&](std::int64_t e, vec<L>(&to)[R][V]) GOSSAMER_LAMBDA {
-    const std::int64_t at = place[indices[e]];
+    const std::int64_t far = place[indices[e]];
     const float weight = c.values[e];
     GOSSAMER_UNROLL
     for (int r = 0; r < R; ++r) {
       GOSSAMER_UNROLL
-      for (int v = 0; v < V; ++v) to[r][v] += weight * load_apart<L>(x[r] + at + v * L * apart, apart);
+      for (int v = 0; v < V; ++v) to[r][v] += weight * load_apart<L>(x[r] + far + v * L * apart, apart);
     }
   };
   std::int64_t e = c.pattern.indptr[output];
@@ -51,18 +67,17 @@ void tile(const BlockedConvolution& c, const std::int32_t* place, std::int64_t o
   }
   for (; e < end; ++e) accumulate(e, sum[0]);
   const float bias = c.bias == nullptr ? 0.0f : c.bias[output];
+  const std::int64_t out = output * c.to.plane(), add = output * c.added.plane();
   GOSSAMER_UNROLL
   for (int r = 0; r < R; ++r) {
-    float* out = c.out + pixel(c.to, output, row + r, column);
-    const float* add = c.add == nullptr ? nullptr : c.add + pixel(c.added, output, row + r, column);
     GOSSAMER_UNROLL
     for (int v = 0; v < V; ++v) {
       vec<L> total = sum[0][r][v];
       GOSSAMER_UNROLL
       for (int j = 1; j < chains; ++j) total += sum[j][r][v];
       total += bias;
-      if (add != nullptr) total += load<L>(add + v * L);
-      store<L>(out + v * L, clamped<L>(total, c.low, c.high));
+      if (c.add != nullptr) total += load<L>(at.add[r] + add + v * L);
+      store<L>(at.out[r] + out + v * L, clamped<L>(total, c.low, c.high));
     }
   }
 }
@@ -71,8 +86,10 @@ void tile(const BlockedConvolution& c, const std::int32_t* place, std::int64_t o
 template <int L, int V, int R, class Apart>
 void strip(const BlockedConvolution& c, const std::int32_t* place, std::int64_t from, std::int64_t until, std::int64_t row,
            std::int64_t end, std::int64_t column, Apart apart) {
-  for (; row + R <= end; row += R)
-    for (std::int64_t output = from; output < until; ++output) tile<L, V, R>(c, place, output, row, column, apart);
+  for (; row + R <= end; row += R) {
+    const Places<R> at(c, row, column);
+    for (std::int64_t output = from; output < until; ++output) tile<L, V, R>(c, place, output, at, apart);
+  }
   if constexpr (R > 1) strip<L, V, R / 2>(c, place, from, until, row, end, column, apart);
 }
 
@@ -108,9 +125,11 @@ bool planar_convolution(const BlockedConvolution& c, float* scratch) {
     } else {
       rows<kLanes>(c, place, from, until, row, end, c.stride[1]);
     }
-    for (std::int64_t output = from; output < until; ++output)
-      for (std::int64_t r = row; r < end; ++r)
-        clear_halo(c.to, c.out + r / c.to.size[0] * c.to.image() + output * c.to.plane(), r % c.to.size[0]);
+    for (std::int64_t r = row; r < end; ++r) {
+      const Row at = row_of(c.to, r);
+      for (std::int64_t output = from; output < until; ++output)
+        clear_halo(c.to, c.out + at.image * c.to.image() + output * c.to.plane(), at.y);
+    }
   }
   return true;
 }

@@ -50,12 +50,12 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         single = isinstance(plain(*example), Tensor)
     program = trace(with_our_layers(plain, inputs), inputs, standard=False)
     build = partial(_built, program, inputs, threads=threads, single=single)
-    engine = build(BLOCK)
-    if scattered(engine.graph):
-        other = build(1)
-        times = interleaved({one: partial(_call, one, example) for one in (engine, other)}, repeats=30, seconds=0.3)
-        engine = min(times, key=lambda one: times[one].quick_ms)
-    return engine
+    engines = {"blocks": build(BLOCK)}
+    if not scattered(engines["blocks"].graph):
+        return engines["blocks"]
+    engines["planes"] = build(1)
+    times = interleaved({name: partial(_call, one, example) for name, one in engines.items()}, repeats=30, seconds=0.3)
+    return engines[min(times, key=lambda name: times[name].quick_ms)]
 
 
 def _built(program: Any, inputs: Inputs, block: int, *, threads: int, single: bool) -> Engine:

@@ -48,11 +48,8 @@ def scattered(graph: Graph) -> bool:
     for step in graph.steps:
         if step.what == "blocked_convolution" and step.weight is not None:
             zeros = step.weight == 0
-            together = (
-                torch.nn.functional.pad(zeros, (0, 0, 0, -len(zeros) % BLOCK), value=True)
-                .unflatten(0, (-1, BLOCK))
-                .all(1)
-            )
+            padded = torch.nn.functional.pad(zeros, (0, 0, 0, -len(zeros) % BLOCK), value=True)
+            together = padded.view(-1, BLOCK, zeros.shape[1]).all(1)
             if zeros.float().mean() > _MANY_ZEROS and together.float().mean() < _TOGETHER:
                 return True
     return False
@@ -104,8 +101,9 @@ def packed_filters(step: Step) -> Step:
     """Returns a depthwise convolution whose filters lie in blocks of 16 channels: (blocks, taps, 16)."""
     assert step.weight is not None
     channels = len(step.weight)
-    filters = step.weight.unflatten(1, (channels, -1)).diagonal().t()
-    filters = torch.nn.functional.pad(filters, (0, 0, 0, -channels % BLOCK)).unflatten(0, (-1, BLOCK)).transpose(1, 2)
+    filters = step.weight.view(channels, channels, -1).diagonal().t()
+    filters = torch.nn.functional.pad(filters, (0, 0, 0, -channels % BLOCK))
+    filters = filters.reshape(-1, BLOCK, filters.shape[1]).transpose(1, 2)
     builder = Builder()
     bias = None if step.bias is None else builder.constant(step.bias)
     inputs = [step.inputs[0], builder.constant(filters), None, None, bias, step.inputs[1]]

@@ -15,6 +15,7 @@ from gossamer.deploy.engine.graph import Graph, Size, Step, Value, contiguous_st
 from gossamer.deploy.engine.passes.layouts import BLOCK, as_good_as_plain, images_of, is_single
 
 Halo = tuple[int, int]
+_FEW = 4  # channels of an image as it comes in: a block of its own size
 _TO_BLOCKS, _BACK = 0, 1
 
 
@@ -34,6 +35,7 @@ class _Blocks:
     def __init__(self, graph: Graph, chosen: Collection[Step], block: int) -> None:
         self.graph, self.chosen, self.block = graph, chosen, block
         self.halo = _halos(step for step in graph.steps if step in chosen)
+        self.few = _of_few_channels(graph, chosen) if block > 1 else set()
         self.twin: dict[Value, Value] = {}  # the blocked images of each value that has some by now
         self.steps: list[Step] = []
         self.plainly = {
@@ -63,7 +65,8 @@ class _Blocks:
         if not pixels:  # a reduction drops them
             pixels = [1, 1]
         wide = [size + 2 * halo for size, halo in zip(pixels, self.halo.get(value, (0, 0)), strict=True)]
-        return Value("result", (images, -(-channels // self.block), *wide, self.block))
+        block = _FEW if value in self.few else self.block
+        return Value("result", (images, -(-channels // block), *wide, block))
 
     def blocked(self, value: Value) -> Value:
         """Returns the blocked images of a value, which are converted here if nothing has written them."""
@@ -125,6 +128,21 @@ def is_depthwise(step: Step, channels: int) -> bool:
         return False
     own = torch.eye(channels, dtype=torch.bool).repeat_interleave(step.weight.shape[1] // channels, dim=1)
     return bool((step.places <= own).all())
+
+
+def _of_few_channels(graph: Graph, chosen: Collection[Step]) -> set[Value]:
+    """Returns images of very few channels that blocked convolutions alone read, and nothing blocked has written."""
+    written = {value for step in chosen for value in step.outputs}
+    found = {value for step in chosen for value in step.inputs[:1] if value is not None and value not in written}
+    for step in graph.steps:
+        if step in chosen:
+            first, *others = step.inputs
+            alone = step.what != "convolution" or (first is not None and is_depthwise(step, first.size[1]))
+            found -= {first} if alone else set()
+            found -= set(others)
+    return {
+        value for value in found if len(value.size) == 4 and isinstance(value.size[1], int) and value.size[1] <= _FEW
+    }
 
 
 def _halos(steps: Iterable[Step]) -> dict[Value, Halo]:

@@ -70,8 +70,9 @@ def is_single(value: Value) -> bool:
 
 
 def is_one_a_channel(value: Value) -> bool:
-    """Says whether a value is (1 or images, channels, 1, 1)."""
-    return len(value.size) == 4 and all(isinstance(one, int) and one == 1 for one in value.size[2:])
+    """Says whether a value is (images, channels, 1, 1), or a constant (1, channels, 1, 1)."""
+    ones = value.size[2:] if value.kind != "constant" else (value.size[0], *value.size[2:])
+    return len(value.size) == 4 and all(isinstance(one, int) and one == 1 for one in ones)
 
 
 def as_good_as_plain(value: Value, block: int) -> bool:
@@ -91,7 +92,7 @@ def _elementwise(step: Step) -> list[Value]:
             return []
         if is_single(value):
             continue
-        if value.kind != "view" and all_same(value.size, out.size):
+        if value.kind in ("input", "result") and all_same(value.size, out.size):
             zeros.append(place)
         elif value.kind == "view" or not is_one_a_channel(value) or value.size[1] != out.size[1]:
             return []
@@ -145,4 +146,4 @@ def _may_be_image(value: Value) -> bool:
 
 def _count(value: Value, sizes: Mapping[Any, int]) -> int:
     total: Size = product(value.size)
-    return total if isinstance(total, int) else int(total.subs(sizes))
+    return total if isinstance(total, int) else int(total.subs({one: sizes.get(one, 1) for one in total.free_symbols}))
