@@ -3,6 +3,8 @@
 // An entry is the weight of one channel and tap, and stands for one distance in memory from every pixel. It is spread
 // over all lanes and multiplied with L neighbouring pixels: V such vectors of R rows at a time, whose sums stay in
 // registers while the entries of one output go by.
+#include <utility>
+
 #include "blocked_rows.hpp"
 
 namespace gossamer::GOSSAMER_ISA {
@@ -15,6 +17,20 @@ constexpr std::int64_t kOutputs = 32;             // that meet the same pixels o
 template <int L>
 GOSSAMER_INLINE vec<L> load_apart(const float* x, std::integral_constant<std::int64_t, 1>) {
   return load<L>(x);
+}
+
+template <int L, int... lane>
+GOSSAMER_INLINE vec<L> every_other(vec<L> first, vec<L> second, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(first, second, (2 * lane < L ? 2 * lane : 2 * lane + 1)...);
+}
+
+template <int L>
+GOSSAMER_INLINE vec<L> load_apart(const float* x, std::integral_constant<std::int64_t, 2>) {
+  if constexpr (L == 1) {
+    return *x;
+  } else {  // the second vector begins one early, so that nothing beyond the last number is read
+    return every_other<L>(load<L>(x), load<L>(x + L - 1), std::make_integer_sequence<int, L>{});
+  }
 }
 
 template <int L>
@@ -122,6 +138,8 @@ bool planar_convolution(const BlockedConvolution& c, float* scratch) {
     const std::int64_t from = item % groups * kOutputs, until = smaller(from + kOutputs, c.pattern.rows);
     if (c.stride[1] == 1) {
       rows<kLanes>(c, place, from, until, row, end, std::integral_constant<std::int64_t, 1>{});
+    } else if (c.stride[1] == 2) {
+      rows<kLanes>(c, place, from, until, row, end, std::integral_constant<std::int64_t, 2>{});
     } else {
       rows<kLanes>(c, place, from, until, row, end, c.stride[1]);
     }
