@@ -81,23 +81,40 @@ void pool_row(const BlockedPool& p, const float* plane, std::int64_t y, float* o
   }
 }
 
-// The same for a plane of one channel.
+constexpr std::int64_t kLine = 1024;  // pixels of a row that are put together at once
+
+template <bool mean>
+GOSSAMER_INLINE float joined(float found, float value) {
+  if constexpr (mean) return found + value;
+  return value > found || value != value ? value : found;
+}
+
+// The same for planes of one channel: first the rows of a window are put together, then its columns.
+template <bool mean>
 void pool_plain_row(const BlockedPool& p, const float* plane, std::int64_t y, float* out) {
   const std::int64_t start = y * p.stride[0] - p.padding[0];
   const std::int64_t top = larger<std::int64_t>(start, 0), bottom = smaller(start + p.kernel[0], p.from.size[0]);
   const std::int64_t high = smaller(start + p.kernel[0], p.from.size[0] + p.padding[0]) - start;
+  float line[kLine];
+  std::int64_t first = 0, known = 0;  // what `line` holds: pixels [first, known)
   for (std::int64_t x = 0; x < p.to.size[1]; ++x) {
     const std::int64_t begin = x * p.stride[1] - p.padding[1];
     const std::int64_t left = larger<std::int64_t>(begin, 0), right = smaller(begin + p.kernel[1], p.from.size[1]);
     const std::int64_t wide = smaller(begin + p.kernel[1], p.from.size[1] + p.padding[1]) - begin;
     const float count = static_cast<float>(p.padded ? high * wide : (bottom - top) * (right - left));
-    float found = p.mean ? 0.0f : -__builtin_inff();
-    for (std::int64_t i = top; i < bottom; ++i)
-      for (std::int64_t j = left; j < right; ++j) {
-        const float value = plane[p.from.origin() + i * p.from.pitch() + j];
-        found = p.mean ? found + value : (value > found || value != value ? value : found);
+    float found = mean ? 0.0f : -__builtin_inff();
+    for (std::int64_t j = left; j < right; ++j) {
+      if (j >= known || j < first) {
+        first = j;
+        known = smaller(j + kLine, p.from.size[1]);
+        const float* from = plane + p.from.origin() + first;
+        for (std::int64_t k = 0; k < known - first; ++k) line[k] = from[top * p.from.pitch() + k];
+        for (std::int64_t i = top + 1; i < bottom; ++i)
+          for (std::int64_t k = 0; k < known - first; ++k) line[k] = joined<mean>(line[k], from[i * p.from.pitch() + k]);
       }
-    out[x] = p.mean ? found / count : found;
+      found = joined<mean>(found, line[j - first]);
+    }
+    out[x] = mean ? found / count : found;
   }
 }
 
@@ -132,7 +149,8 @@ void blocked_pool(const BlockedPool& p) {
   each_row(p.images, p.to, p.kernel[0] * p.kernel[1], p.threads, [&](std::int64_t image, std::int64_t block, std::int64_t y) {
     float* plane = p.out + image * p.to.image() + block * p.to.plane();
     const float* from = p.x + image * p.from.image() + block * p.from.plane();
-    (p.to.block == 1 ? pool_plain_row : pool_row)(p, from, y, plane + p.to.origin() + y * p.to.pitch());
+    const auto pool = p.to.block > 1 ? pool_row : p.mean ? pool_plain_row<true> : pool_plain_row<false>;
+    pool(p, from, y, plane + p.to.origin() + y * p.to.pitch());
     clear_halo(p.to, plane, y);
   });
 }
@@ -145,8 +163,12 @@ void to_blocked(const Relayout& p) {
     const float* x = p.x + (image * to.channels + block * to.block) * area + y * to.size[1];
     float* plane = p.out + image * to.image() + block * to.plane();
     float* out = plane + to.origin() + y * to.pitch();
-    if (count < to.block) __builtin_memset(out, 0, to.size[1] * to.block * sizeof(float));
-    transpose(out, to.block, x, area, count, to.size[1]);
+    if (to.block == 1) {
+      __builtin_memcpy(out, x, to.size[1] * sizeof(float));
+    } else {
+      if (count < to.block) __builtin_memset(out, 0, to.size[1] * to.block * sizeof(float));
+      transpose(out, to.block, x, area, count, to.size[1]);
+    }
     clear_halo(to, plane, y);
   });
 }
@@ -157,7 +179,12 @@ void from_blocked(const Relayout& p) {
   each_row(p.images, from, 1, p.threads, [&](std::int64_t image, std::int64_t block, std::int64_t y) {
     const std::int64_t count = smaller(from.block, from.channels - block * from.block);
     const float* x = p.x + image * from.image() + block * from.plane() + from.origin() + y * from.pitch();
-    transpose(p.out + (image * from.channels + block * from.block) * area + y * from.size[1], area, x, from.block, from.size[1], count);
+    float* out = p.out + (image * from.channels + block * from.block) * area + y * from.size[1];
+    if (from.block == 1) {
+      __builtin_memcpy(out, x, from.size[1] * sizeof(float));
+    } else {
+      transpose(out, area, x, from.block, from.size[1], count);
+    }
   });
 }
 
