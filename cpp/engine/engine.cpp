@@ -30,7 +30,9 @@ std::int64_t Engine::count_of(const Value& value) const {
 
 void Engine::check_patterns() const {
   for (const Step& step : plan_.steps) {
-    if (step.what != What::linear && step.what != What::convolution && step.what != What::recurrent) continue;
+    if (step.what != What::linear && step.what != What::convolution && step.what != What::recurrent &&
+        step.what != What::blocked_convolution)
+      continue;
     if (!step.has(2) || !step.has(3)) throw PlanError("a product has no pattern");
     const Value &starts = plan_.values[static_cast<std::size_t>(step.inputs[2])],
                 &indices = plan_.values[static_cast<std::size_t>(step.inputs[3])];

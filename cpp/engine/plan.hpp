@@ -67,16 +67,20 @@ enum class What : std::int64_t {
   propagate = 11,
   neighbour_attention = 12,
   head_dots = 13,
-  arithmetic = 14,
-  scan = 15,
-  argmax = 16,
-  take = 17,
-  scatter = 18,
-  recurrent = 19,
-  sort_edges = 20,
-  self_loops = 21,
+  blocked_convolution = 14,
+  blocked_depthwise = 15,
+  blocked_pool = 16,
+  relayout = 17,
+  arithmetic = 18,
+  scan = 19,
+  argmax = 20,
+  take = 21,
+  scatter = 22,
+  recurrent = 23,
+  sort_edges = 24,
+  self_loops = 25,
 };
-inline constexpr std::int64_t kWhats = 22;
+inline constexpr std::int64_t kWhats = 26;
 
 struct Step {
   What what;

@@ -21,6 +21,10 @@ const Behaviour& behaviour(What what) {
     case What::propagate: return kPropagate;
     case What::neighbour_attention: return kNeighbourAttention;
     case What::head_dots: return kHeadDots;
+    case What::blocked_convolution: return kBlockedConvolution;
+    case What::blocked_depthwise: return kBlockedDepthwise;
+    case What::blocked_pool: return kBlockedPool;
+    case What::relayout: return kRelayout;
     case What::arithmetic: return kArithmetic;
     case What::scan: return kScan;
     case What::argmax: return kArgMax;

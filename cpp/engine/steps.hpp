@@ -27,7 +27,7 @@ Pattern pattern_of(const Step& step, const Frame& frame, std::size_t at, std::in
 bool sound_pattern(const Step& step, const Frame& frame, std::size_t at, std::int64_t rows);
 
 extern const Behaviour kLinear, kConvolution, kPointwise, kMatMul, kAttention, kSoftmax, kNormalize, kReduce, kPool, kCopy,
-    kGather, kPropagate, kNeighbourAttention, kHeadDots, kArithmetic, kScan, kArgMax, kTake, kScatter, kRecurrent,
+    kGather, kPropagate, kNeighbourAttention, kHeadDots, kBlockedConvolution, kBlockedDepthwise, kBlockedPool, kRelayout, kArithmetic, kScan, kArgMax, kTake, kScatter, kRecurrent,
     kSortEdges, kSelfLoops;
 
 }  // namespace gossamer::engine

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dense.hpp"
-#include "vector.hpp"
+#include "transpose_tile.hpp"
 
 namespace gossamer::GOSSAMER_ISA {
 
@@ -17,6 +17,12 @@ GOSSAMER_INLINE const float* matrix(const Matrices& all, std::int64_t item, std:
 inline void lay_out_panel(const float* b, std::int64_t row, std::int64_t column, std::int64_t k, std::int64_t n,
                           std::int64_t from, float* panel) {
   const std::int64_t count = smaller(kPanel, n - from);
+  if (row == 1 && column != 1) {
+    transpose(panel, kPanel, b + from * column, column, count, k);
+    for (std::int64_t i = 0; i < k && count < kPanel; ++i)
+      for (std::int64_t j = count; j < kPanel; ++j) panel[i * kPanel + j] = 0.0f;
+    return;
+  }
   for (std::int64_t i = 0; i < k; ++i) {
     const float* line = b + i * row + from * column;
     float* to = panel + i * kPanel;
@@ -29,32 +35,32 @@ inline void lay_out_panel(const float* b, std::int64_t row, std::int64_t column,
   }
 }
 
-// out (R, kPanel) = scale * rows of a (row, column strides) times a panel (k, kPanel); `count` columns are stored.
-template <int R>
+// out (R, V vectors) = scale * rows of a (row, column strides) times the first V vectors of a panel (k, kPanel); `count`
+// columns are stored.
+template <int R, int V>
 void tile_product(const float* a, std::int64_t row, std::int64_t column, const float* panel, std::int64_t k, float scale,
                   float* out, std::int64_t stride, std::int64_t count) {
-  vec<kLanes> sums[R][2] = {};
+  vec<kLanes> sums[R][V] = {};
   for (std::int64_t i = 0; i < k; ++i) {
-    const vec<kLanes> left = load<kLanes>(panel + i * kPanel), right = load<kLanes>(panel + i * kPanel + kLanes);
+    vec<kLanes> right[V];
+    GOSSAMER_UNROLL
+    for (int v = 0; v < V; ++v) right[v] = load<kLanes>(panel + i * kPanel + v * kLanes);
     GOSSAMER_UNROLL
     for (int r = 0; r < R; ++r) {
       const float value = a[r * row + i * column];
-      sums[r][0] += value * left;
-      sums[r][1] += value * right;
+      GOSSAMER_UNROLL
+      for (int v = 0; v < V; ++v) sums[r][v] += value * right[v];
     }
   }
   GOSSAMER_UNROLL
   for (int r = 0; r < R; ++r) {
     float* to = out + r * stride;
-    if (count == kPanel) {
-      store<kLanes>(to, sums[r][0] * scale);
-      store<kLanes>(to + kLanes, sums[r][1] * scale);
-    } else {
-      alignas(64) float line[kPanel];
-      store<kLanes>(line, sums[r][0] * scale);
-      store<kLanes>(line + kLanes, sums[r][1] * scale);
+    alignas(64) float line[kPanel];
+    float* at = count == V * kLanes ? to : line;
+    GOSSAMER_UNROLL
+    for (int v = 0; v < V; ++v) store<kLanes>(at + v * kLanes, sums[r][v] * scale);
+    if (at == line)
       for (std::int64_t j = 0; j < count; ++j) to[j] = line[j];
-    }
   }
 }
 
@@ -65,7 +71,8 @@ void tile_rows(std::int64_t rows, const float* a, std::int64_t row, std::int64_t
   if constexpr (R > 1) {
     if (rows < R) return tile_rows<R - 1>(rows, a, row, column, panel, k, scale, out, stride, count);
   }
-  tile_product<R>(a, row, column, panel, k, scale, out, stride, count);
+  if (count <= kLanes) return tile_product<R, 1>(a, row, column, panel, k, scale, out, stride, count);
+  tile_product<R, 2>(a, row, column, panel, k, scale, out, stride, count);
 }
 
 }  // namespace gossamer::GOSSAMER_ISA

@@ -124,18 +124,22 @@ void copy_row(const Number* from, std::int64_t from_stride, Number* to, std::int
 
 template <class Number>
 void copy_all(const Copy& p) {
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < p.axes; ++axis) rows *= p.size[axis];
-  const std::int64_t width = p.axes == 0 ? 1 : p.size[p.axes - 1];
-  share(rows, width, p.threads, [&](std::int64_t row) {
+  const auto along = [&](const std::int64_t* some, int from_end, std::int64_t none) {
+    return p.axes < from_end ? none : some[p.axes - from_end];
+  };
+  const std::int64_t width = along(p.size, 1, 1), from_step = along(p.from_stride, 1, 1), to_step = along(p.to_stride, 1, 1);
+  const std::int64_t rows = along(p.size, 2, 1), from_row = along(p.from_stride, 2, 0), to_row = along(p.to_stride, 2, 0);
+  std::int64_t items = 1;
+  for (int axis = 0; axis + 2 < p.axes; ++axis) items *= p.size[axis];
+  share(items, rows * width, p.threads, [&](std::int64_t item) {
     const auto* from = static_cast<const Number*>(p.from);
     auto* to = static_cast<Number*>(p.to);
-    for (int axis = p.axes - 2; axis >= 0; --axis) {
-      from += row % p.size[axis] * p.from_stride[axis];
-      to += row % p.size[axis] * p.to_stride[axis];
-      row /= p.size[axis];
+    for (int axis = p.axes - 3; axis >= 0; --axis) {
+      from += item % p.size[axis] * p.from_stride[axis];
+      to += item % p.size[axis] * p.to_stride[axis];
+      item /= p.size[axis];
     }
-    copy_row(from, p.axes == 0 ? 1 : p.from_stride[p.axes - 1], to, p.axes == 0 ? 1 : p.to_stride[p.axes - 1], width);
+    for (std::int64_t row = 0; row < rows; ++row) copy_row(from + row * from_row, from_step, to + row * to_row, to_step, width);
   });
 }
 

@@ -125,5 +125,5 @@ def test_damaged_plans_are_refused_or_harmless(data: st.DataObject) -> None:
             return
         out = torch.empty(size)
         engine.run(instance, [torch.zeros(1, 2, 8, 8).data_ptr()], [out.data_ptr()])
-    except ValueError:
+    except (ValueError, IndexError):  # the latter where it has no output
         return

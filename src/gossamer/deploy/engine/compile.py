@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from gossamer.deploy.engine.engine import Engine
-from gossamer.deploy.engine.kernels import choose_kernels
+from gossamer.deploy.engine.kernels import choose_kernels, scattered
 from gossamer.deploy.engine.lower import lower
-from gossamer.deploy.engine.passes import simplify
+from gossamer.deploy.engine.passes import choose_layouts, simplify, use_blocks
+from gossamer.deploy.engine.passes.layouts import BLOCK
 from gossamer.deploy.engine.traces import Traces, tensors_of
-from gossamer.deploy.export.inputs import inputs_of, positional
+from gossamer.deploy.export.inputs import Inputs, inputs_of, positional
 from gossamer.deploy.export.layers import standard_layers
 from gossamer.deploy.export.recurrent import traceable
 from gossamer.deploy.export.trace import predicting, with_our_layers
 from gossamer.errors import SettingError
+from gossamer.timing import interleaved
 
 
 def compile(  # noqa: A001  it is called as gossamer.deploy.compile
@@ -61,12 +65,27 @@ def compile(  # noqa: A001  it is called as gossamer.deploy.compile
         single = isinstance(plain(*arguments), Tensor)
     network = traceable(with_our_layers(plain, inputs), standard=False)
     program = (Traces() if traces is None else traces).program(network, inputs)
-    graph = simplify(lower(program, tensors_of(network)))
+    build = partial(_built, program, tensors_of(network), inputs, threads=threads, single=single)
+    engines = {"blocks": build(BLOCK)}
+    if not scattered(engines["blocks"].graph):
+        return engines["blocks"]
+    engines["planes"] = build(1)
+    calls: dict[str, Callable[[], Any]] = {name: partial(one, *arguments) for name, one in engines.items()}
+    times = interleaved(calls, repeats=30, seconds=0.3)
+    return engines[min(times, key=lambda name: times[name].quick_ms)]
+
+
+def _built(
+    program: ExportedProgram, tensors: dict[str, Tensor], inputs: Inputs, block: int, *, threads: int, single: bool
+) -> Engine:
+    """Returns an engine whose images lie in blocks of so many channels."""
+    graph = simplify(lower(program, tensors))
     sizes = {
         size: one.value.shape[axis]
         for value, one in zip(graph.inputs, inputs.of, strict=True)
         for axis, size in enumerate(value.size)
         if not isinstance(size, int) and size.is_Symbol
     }
+    use_blocks(graph, choose_layouts(graph, sizes, block)[0], block)
     choose_kernels(graph, sizes, threads)
     return Engine(graph, inputs, threads=threads, single=single)

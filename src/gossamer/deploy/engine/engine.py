@@ -322,10 +322,21 @@ def _seen(value: Value, values: dict[Value, Tensor], bindings: dict[Any, int]) -
     return tensor.contiguous().as_strided(size, stride, _number(value.offset, bindings))
 
 
+def _whole(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of a result without the blocks and halos of its layout."""
+    places = {"blocked_convolution": (1, 13), "blocked_depthwise": (1, 13), "blocked_pool": (0, 11), "relayout": (1, 2)}
+    if step.what not in places or len(shape) != 5:
+        return shape
+    channels, halo = places[step.what]
+    pixels = [size - 2 * wide for size, wide in zip(shape[2:4], step.sizes[halo : halo + 2], strict=True)]
+    return shape[0], step.sizes[channels], *pixels
+
+
 def _explained(step: Step, time: float, share: float, *, prepares: bool, values: dict[Value, Tensor]) -> Explained:
     out = step.outputs[0]
     bindings = _bindings(values)
     shape = tuple(values[out].shape) if out in values else tuple(_number(size, bindings) for size in out.size)
+    shape = _whole(step, shape)
     density = gflops = None
     kernel = f"PyTorch: {step.kernel}" if step.what == "torch" else step.what
     if step.weight is not None:

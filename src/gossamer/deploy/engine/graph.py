@@ -8,6 +8,7 @@ step whose `what` is `torch` has no kernel and runs as PyTorch does; everything 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,6 +33,10 @@ STEPS = (
     "propagate",
     "neighbour_attention",
     "head_dots",
+    "blocked_convolution",
+    "blocked_depthwise",
+    "blocked_pool",
+    "relayout",
     "arithmetic",
     "scan",
     "argmax",
@@ -146,8 +151,8 @@ class Step:
         outputs: What it writes: results, or views of results.
         sizes, numbers: Its attributes, in the order of the native step.
         program: Of an elementwise step: `pointwise` on floats, `arithmetic` on numbers of any kind.
-        weight, bias, relu: Of a product, before it has a kernel: the matrix (outputs, columns), which of its places
-            may hold a weight at all (None: all), and what follows.
+        weight, places, bias, relu, ceiling: Of a product, before it has a kernel: the matrix (outputs, columns), which
+            of its places may hold a weight at all (None: all), and what follows; a convolution adds its second input.
         kernel: What was chosen for it, for `explain`.
         origin: The operators it stands for, for `explain`.
         layer: Dotted name of the parameter that is its weight; "" where there is none.
@@ -164,6 +169,7 @@ class Step:
     places: Tensor | None = None
     bias: Tensor | None = None
     relu: bool = False
+    ceiling: float = math.inf
     kernel: str = ""
     origin: str = ""
     layer: str = ""

@@ -72,13 +72,13 @@ def _units(graph: Graph) -> list[Unit]:
 
 
 def _of_edges(units: Sequence[Unit], edges: Collection[Value]) -> list[Unit]:
-    """Returns what reads nothing but edges, constants and what such steps have written."""
+    """Returns what reads nothing but edges, sizes, constants and what such steps have written."""
     known = set(edges)
     found = []
     for unit in units:
         read = {value.root for step in unit for value in step.inputs if value is not None}
         read = {value for value in read if value.kind != "constant"}
-        if read and read <= known:
+        if read <= known:
             found.append(unit)
             known |= {value.root for step in unit for value in step.outputs}
     return found

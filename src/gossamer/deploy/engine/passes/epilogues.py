@@ -1,11 +1,13 @@
 """Makes what follows a product part of it: norms, biases and ReLUs.
 
 A factor or an offset for each output of a product goes into its weight and bias, which folds batch normalisation; a
-ReLU is done while the results are in registers. Sums over neighbours take a bias, another value to add, and a ReLU.
+ReLU, with or without a ceiling, is done while the results are in registers, and so is the sum of a convolution and
+another image. Sums over neighbours take a bias, another value to add, and a ReLU.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from gossamer.deploy.engine.graph import Graph, Step, Value, all_same
@@ -25,7 +27,7 @@ def fuse_epilogues(graph: Graph) -> None:
             after = _only_reader(graph, step, readers)
             if after is None:
                 continue
-            taken = _into_product(step, after) if step.what in PRODUCTS else _into_sum(graph, step, after)
+            taken = _into_product(graph, step, after) if step.what in PRODUCTS else _into_sum(graph, step, after)
             if taken:
                 step.outputs = after.outputs
                 step.origin = f"{step.origin} + {after.origin}"
@@ -45,29 +47,49 @@ def _only_reader(graph: Graph, step: Step, readers: dict[Value, list[Step]]) -> 
     return after if all_same(after.outputs[0].size, out.size) else None
 
 
-def _into_product(step: Step, after: Step) -> bool:
-    assert step.weight is not None
+def _into_product(graph: Graph, step: Step, after: Step) -> bool:
     operation, out = after.program[0], step.outputs[0]
     if operation.what == "relu":
         step.relu = True
         return True
+    if operation.what == "clamp" and operation.p == 0 and step.what == "convolution":
+        step.relu, step.ceiling = True, min(step.ceiling, operation.q)
+        return True
     if step.relu:
         return False
     if operation.what == "affine":
-        step.weight = step.weight * operation.p
-        step.bias = (
-            step.weight.new_zeros(len(step.weight)) if step.bias is None else step.bias * operation.p
-        ) + operation.q
-        return True
+        return _scaled(step, operation.p, operation.q)
     other = next((value for value in after.inputs if value is not out), None)
     factors = None if other is None else _one_an_output(step, other)
-    if factors is None or operation.what not in ("add", "multiply"):
-        return False
     if operation.what == "add":
-        step.bias = factors if step.bias is None else step.bias + factors
-    else:
-        step.weight = (step.weight.double() * factors.double()[:, None]).float()
-        step.bias = None if step.bias is None else (step.bias.double() * factors.double()).float()
+        return _added_image(graph, step, other) if factors is None else _scaled(step, 1.0, factors)
+    return operation.what == "multiply" and factors is not None and _scaled(step, factors, 0.0)
+
+
+def _scaled(step: Step, factor: Tensor | float, offset: Tensor | float) -> bool:
+    """Takes a factor and an offset for each output, or for all, into weight and bias."""
+    assert step.weight is not None
+    same_scale = isinstance(factor, float) and factor == 1.0
+    if not same_scale and step.what == "convolution" and step.inputs[1] is not None:
+        return False  # what is added is scaled too
+    factors = torch.as_tensor(factor, dtype=torch.float64).expand(len(step.weight))
+    bias = step.weight.new_zeros(len(step.weight)) if step.bias is None else step.bias
+    step.weight = step.weight if same_scale else (step.weight.double() * factors[:, None]).float()
+    step.bias = (bias.double() * factors + offset).float()
+    return True
+
+
+def _added_image(graph: Graph, step: Step, other: Value | None) -> bool:
+    """Takes another image of the same size into a convolution: the sum at the end of a residual block."""
+    if step.what != "convolution" or step.inputs[1] is not None or other is None or not other.contiguous:
+        return False
+    if (
+        not all_same(other.size, step.outputs[0].size)
+        or other.kind == "constant"
+        or not _known_before(graph, other, step)
+    ):
+        return False
+    step.inputs[1] = other
     return True
 
 

@@ -225,7 +225,7 @@ def _convolved(
     settings = [[1, *stride], [0, *padding], [1, *dilation]] if flat else [stride, padding, dilation]
     sizes = [*([1] if flat else []), *kernel.shape[2:], *(one for some in settings for one in some)]
     out = b.result((*size[:2], 1, size[2]) if flat else size)
-    b.add(Step("convolution", [image], [out], sizes=sizes, weight=matrix, places=places, bias=bias))
+    b.add(Step("convolution", [image, None], [out], sizes=sizes, weight=matrix, places=places, bias=bias))
     return b.reshaped(out, size) if flat else out
 
 

@@ -147,7 +147,7 @@ def convolution(
         image = b.reshaped(image, (*x.size[:2], 1, x.size[2]))
     out = b.result((*size[:2], *([1] if axes == 1 else []), *size[2:]))
     sizes = [*kernel.shape[2:], *settings[0], *settings[1], *settings[2]]
-    b.add(Step("convolution", [image], [out], sizes=sizes, weight=matrix, places=places, bias=_bias(bias)))
+    b.add(Step("convolution", [image, None], [out], sizes=sizes, weight=matrix, places=places, bias=_bias(bias)))
     return b.reshaped(out, size) if axes == 1 else out
 
 
