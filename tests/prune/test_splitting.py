@@ -214,7 +214,7 @@ def test_networks_of_patches_are_cut_too(name: str) -> None:
 
 
 def test_a_strong_pull_leaves_little_to_cut() -> None:
-    chosen = method("slr", sparsity=0.8, pretrain=0.0, retrain=0.0)
+    chosen = method("slr", sparsity=0.8, pretrain=0.0, retrain=0.0, least_steps=1)
     weak = chosen.replace(rho=0.01).start(network(), Regression(), epochs=20)
     strong = chosen.replace(rho=3.0).start(network(), Regression(), epochs=20)
     train(weak, Regression())
