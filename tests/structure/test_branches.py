@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gossamer.models import build
-from gossamer.papers.otov3 import Cells
+from gossamer.models.vision.branched import Cells
 from gossamer.structure.branches import Branch, flow
 
 
