@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import statistics
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--requests", type=int, default=10_000)
     options = parser.parse_args()
+    gc.disable()  # its pauses would count as the server's
     body = body_of(options.network)
 
     server = Server(options.network, options.port)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gossamer.errors import MissingExtraError, SettingError
 from gossamer.runtime import Network
 from gossamer.serve.limits import Limits
+
+_SWITCH_S = 0.0005  # after which a thread has to let another one go on
 
 
 def serve(network: Network, *, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None) -> None:
@@ -43,6 +49,23 @@ def serve(network: Network, *, host: str = "127.0.0.1", port: int = 8000, limits
     config = uvicorn.Config(
         application(network, limits), log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="on"
     )
-    with listener:
+    with listener, _prompt():
         print(f"http://{host}:{listener.getsockname()[1]} answers with {network.path}", flush=True)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _prompt() -> Iterator[None]:
+    """Keeps the interpreter from holding answers up.
+
+    What lives as long as the server is left out of garbage collection, and the network's thread lets others go on soon.
+    """
+    before = sys.getswitchinterval()
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+        gc.unfreeze()
