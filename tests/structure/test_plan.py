@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import gossamer
 from gossamer.errors import FileError, ModelError, SettingError
-from gossamer.structure import AllTogether, GroupMagnitude, GroupTaylor, Plan, plan
+from gossamer.structure import AllTogether, Group, GroupMagnitude, GroupTaylor, Plan, groups, plan, trace
 from gossamer.structure.allocation import width
+from gossamer.structure.axes import Axis
 from gossamer.structure.twin import difference, outputs
 from tests.structure.observing import scored
 
@@ -167,3 +168,11 @@ def test_parameters_that_the_run_does_not_use_are_named() -> None:
     found = plan(Auxiliary(), torch.randn(4, 3))
     assert found.unused == ("aside.weight", "aside.bias")
     assert "not used in this run, and left as they are: aside.weight, aside.bias" in str(found)
+
+
+@pytest.mark.parametrize(("relative_to", "kept"), [("mean", [2, 1]), ("max", [1, 2])])
+def test_groups_are_ranked_together_by_their_mean_or_largest(relative_to: str, kept: list[int]) -> None:
+    found = [Group(name, size, (), "", Axis(size)) for name, size in (("a", 3), ("b", 2))]
+    scores = [torch.tensor([1.0, 2.0, 9.0]), torch.tensor([1.0, 4.0])]  # over means 0.25 0.5 2.25, 0.4 1.6
+    masks = AllTogether(relative_to=relative_to).keep(dict(zip(found, scores, strict=True)), 0.4, 1)
+    assert [int(masks[group].sum()) for group in found] == kept
