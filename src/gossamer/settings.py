@@ -111,7 +111,7 @@ class Settings:
 
 
 @functools.cache
-def _hints(kind: type[Settings]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 

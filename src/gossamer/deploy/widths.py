@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,7 @@ def fastest(
         raise SettingError("no plans to time; expected at least one multiple of widths")
     networks = {of: accelerate(plan.apply(model), example, threads=threads).model for of, plan in plans.items()}
     with torch.no_grad(), using_threads(threads):
-        calls = {str(of): partial(network, *example) for of, network in networks.items()}
+        calls: dict[str, Callable[[], Any]] = {str(of): partial(network, *example) for of, network in networks.items()}
         times = interleaved(calls, repeats=200, seconds=seconds)
     quick = {of: times[str(of)].quick_ms for of in plans}
     best = min(quick, key=lambda of: (quick[of], of))
