@@ -55,7 +55,7 @@ class Settings:
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        hints = _hints(typing.cast(Any, type(self)))
+        hints = _hints(typing.cast("Any", type(self)))
         for field in dataclasses.fields(self):
             object.__setattr__(
                 self, field.name, _checked(type(self), field, getattr(self, field.name), hints[field.name])
