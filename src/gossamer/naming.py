@@ -34,10 +34,12 @@ def parse_named(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def parse_settings(text: str, *, of: str) -> dict[str, Any]:
-    """Reads `key=value,...`; `of` is what an error calls the whole.
+    """Reads `key=value,...`; `of` is what an error calls the whole. A value may be `name[key=value,...]` itself.
 
     >>> parse_settings("every=50, drop=random", of="rigl")
     {'every': 50, 'drop': 'random'}
+    >>> parse_settings("score=taylor[power=1]", of="channels")
+    {'score': {'name': 'taylor', 'power': 1}}
 
     Raises:
         SettingError: A setting has no `=`, or is given twice.
@@ -52,7 +54,8 @@ def parse_settings(text: str, *, of: str) -> dict[str, Any]:
         try:
             settings[key] = json.loads(value)
         except ValueError:
-            settings[key] = value
+            nested = re.fullmatch(r"([a-z0-9-]+)\[(.*)\]", value, flags=re.DOTALL)
+            settings[key] = {"name": nested[1]} | parse_settings(nested[2], of=value) if nested else value
     return settings
 
 

@@ -55,7 +55,7 @@ class Settings:
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))  # type: ignore[arg-type]  # a frozen dataclass has a hash
+        hints = _hints(typing.cast("Any", type(self)))
         for field in dataclasses.fields(self):
             object.__setattr__(
                 self, field.name, _checked(type(self), field, getattr(self, field.name), hints[field.name])
@@ -111,7 +111,7 @@ class Settings:
 
 
 @functools.cache
-def _hints(kind: type[Settings]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 

@@ -88,6 +88,17 @@ def test_channels_and_then_weights(tmp_path: Path) -> None:
         assert torch.equal(value, again.state_dict()[name])
 
 
+def test_channels_and_then_factors_go_through_a_file(tmp_path: Path) -> None:
+    network = NETWORKS[0]
+    methods = [ChannelPruning(sparsity=0.5), gossamer.method("svd")]
+    result = compress(network.model(), network.task(), methods, training=TRAINING, latency=False, progress=False)
+    result.save(tmp_path / "net")
+    again = gossamer.load(tmp_path / "net", model=network.model()).eval()
+    with torch.no_grad():
+        one, other = (net(*network.task().example()) for net in (result.model.eval(), again))
+    assert torch.equal(one, other)
+
+
 def test_a_network_without_channels_to_remove_is_refused_at_the_start() -> None:
     network = NETWORKS[0]
     task = network.task()

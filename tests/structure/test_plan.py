@@ -155,6 +155,18 @@ def test_a_group_that_fails_the_check_is_put_back_and_named() -> None:
     assert found.refused["a.weight:0"].startswith("the smaller network differs from the masked one")
 
 
+def test_differences_of_neighbours_along_a_long_input_are_traced() -> None:
+    class Gaps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(1, 8), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x.diff()[:, None]).relu())
+
+    assert [group.kept for group in plan(Gaps(), torch.randn(3000)).groups] == [4]
+
+
 def test_parameters_that_the_run_does_not_use_are_named() -> None:
     class Auxiliary(nn.Module):
         def __init__(self) -> None:

@@ -171,6 +171,8 @@ def unify(a: Axis, b: Axis) -> None:
         return
     if a.size != b.size:
         raise Mismatch(f"{a.size} positions against {b.size}")
+    if all(leaf.frozen for axis in (a, b) for leaf in axis.leaves()):
+        return  # none of their positions will ever go; differences of neighbours would tie them one by one
     if a.kind == "leaf" or b.kind == "leaf":
         leaf, other = (a, b) if a.kind == "leaf" else (b, a)
         if leaf.frozen:

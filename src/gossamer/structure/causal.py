@@ -298,7 +298,8 @@ def _standard(values: Tensor) -> Tensor:
 def _binned(values: Tensor, bins: int) -> Tensor:
     """Returns the bin of each value; edges are those of the whole layer."""
     low, high = values.min(), values.max()
-    return ((values - low) / (high - low).clamp_min(_LEAST) * bins).long().clamp(0, bins - 1)
+    places: Tensor = ((values - low) / (high - low).clamp_min(_LEAST) * bins).long()
+    return places.clamp(0, bins - 1)
 
 
 def _counts(places: Tensor, size: int) -> Tensor:
@@ -309,5 +310,5 @@ def _entropy(counts: Tensor) -> Tensor:
     """Returns the entropy of each row of counts, in nats, with the Miller–Madow term (occupied cells − 1) / 2n."""
     count = counts.sum(-1)
     logs = torch.special.xlogy(counts, counts).sum(-1)
-    corrected: Tensor = count.log() - logs / count + ((counts > 0).sum(-1) - 1) / (2.0 * count)
-    return corrected
+    found: Tensor = count.log() - logs / count + ((counts > 0).sum(-1) - 1) / (2.0 * count)
+    return found

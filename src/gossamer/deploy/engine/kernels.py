@@ -2,7 +2,8 @@
 
 A weight without zeros is a pattern that leaves nothing out, in blocks of 16 outputs. For one with zeros, or with fewer
 outputs than a block has, blocks of 16 and of 8 outputs and, outside convolutions, single weights are packed and timed
-inputs of the example's size; the fastest stays. Convolutions of single weights need another layout of images, which `compile` tries as a whole.
+on inputs of the example's size; the fastest stays. Convolutions of single weights need another layout of images, which
+`compile` tries as a whole.
 """
 
 from __future__ import annotations
