@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from gossamer.prune.channel_search import ChannelScales, ChannelSearch
-from gossamer.prune.recalibration import recalibrate
 from gossamer.prune.schedules import OneShot, Progressive
 from gossamer.prune.supertickets import SuperTicket
 from tests.battery.networks import NETWORKS
@@ -104,18 +103,6 @@ def test_what_becomes_of_masked_weights(reactivation: str, between: float, retur
     assert bool(run.masks["1.weight"][0, 0]) == returns
     assert (weight[0, 0].item() != 0) == returns
     assert sum(run.target_nonzeros().values()) == (64 * 48 + 48 * 4) // 2
-
-
-def test_statistics_are_those_of_the_batches() -> None:
-    network, task = CNN.model(), CNN.task()
-    network.train()
-    assert recalibrate(network, task, 2) == 2
-    assert network.training
-    assert network[1].momentum == 0.1
-    outputs = [network[0](batch[0]) for batch, _ in zip(task.batches("train"), range(2), strict=False)]
-    mean = torch.stack([output.mean((0, 2, 3)) for output in outputs]).mean(0)
-    torch.testing.assert_close(network[1].running_mean, mean, rtol=1e-4, atol=1e-5)
-    assert recalibrate(MLP.model(), MLP.task(), 2) == 0
 
 
 def test_without_scales_weights_are_pruned_and_it_says_so() -> None:

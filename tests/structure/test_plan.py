@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import gossamer
 from gossamer.errors import FileError, ModelError, SettingError
-from gossamer.structure import AllTogether, Group, GroupMagnitude, GroupTaylor, Plan, groups, plan, trace
+from gossamer.structure import AllTogether, Group, GroupMagnitude, GroupTaylor, Plan, plan
 from gossamer.structure.allocation import width
 from gossamer.structure.axes import Axis
 from gossamer.structure.twin import difference, outputs

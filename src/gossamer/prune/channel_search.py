@@ -94,10 +94,9 @@ class ChannelScales:
         """
         score = LargestScale(scales=self._vectors)
         parameters: Mapping[str, Tensor] = dict(self._model.named_parameters())
-        chance = torch.Generator()
         saved = 0.0
         for one in self.groups:
-            dead = int((score.score(one.group, parameters, [], chance) <= self._search.dead).sum())
+            dead = int((score.of(one.group, parameters) <= self._search.dead).sum())
             saved += one.cost * self._mean * min(dead, one.group.size - 1)
         if not saved or saved < self._search.worth * self.macs:
             return None
@@ -115,15 +114,12 @@ class LargestScale(GroupScore):
     name = "largest-scale"
     scales: tuple[str, ...] = ()  # names of the vectors
 
-    def score(
-        self,
-        group: Group,
-        parameters: Mapping[str, Tensor],
-        gradients: list[Mapping[str, Tensor]],
-        generator: torch.Generator,
-    ) -> Tensor:
+    def score(self, group: Group, observer: Observer) -> Tensor:
         """Returns |γ|, the largest of each channel."""
-        del gradients, generator
+        return self.of(group, observer.parameters)
+
+    def of(self, group: Group, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Returns |γ|, the largest of each channel, for parameters by name."""
         found = torch.full((group.size,), -torch.inf, dtype=torch.float64)
         for member in group.members:
             if member.tensor in self.scales:

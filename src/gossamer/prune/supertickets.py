@@ -33,12 +33,12 @@ from gossamer.prune.channel_search import ChannelScales, ChannelSearch
 from gossamer.prune.forward_share import ForwardShare
 from gossamer.prune.granularity import Granularity, SingleWeights
 from gossamer.prune.masks import Masks, choose, require_fit, weights_for
-from gossamer.prune.recalibration import recalibrate
 from gossamer.prune.schedules import Progressive, Schedule
 from gossamer.settings import bounded
 from gossamer.structure.plan import remove_
 from gossamer.structure.removal import Cut, Removal
 from gossamer.tasks.task import Task
+from gossamer.train.recalibrate import recalibrate_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ class TicketTraining(Compression):
         self._masks.apply_to_weights()
         self._masks.apply_to_state(optimizer)
         self._done += 1
-        self._extra += recalibrate(self.model, self._task, method.calibration)
+        self._extra += recalibrate_(self.model, self._task, method.calibration)
         if self.settled:
             self._stored = {}
         elif method.reactivation in {"reset", "zero"}:

@@ -28,7 +28,8 @@ from gossamer.errors import FileError, ModelError, SettingError, unknown
 from gossamer.files import write_atomic
 from gossamer.structure.blocks import Candidate, What, candidates, distance
 from gossamer.structure.edits import Edit, LeaveOut, edit_, submodule
-from gossamer.structure.plan import Counted, Losses, arguments, counted
+from gossamer.structure.observer import Losses
+from gossamer.structure.plan import Counted, arguments, counted
 from gossamer.structure.worth import Dissimilarity, LossIncrease, Worth
 from gossamer.units import count, percent
 

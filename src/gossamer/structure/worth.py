@@ -22,7 +22,7 @@ from gossamer.counting import evaluating
 from gossamer.settings import Settings
 from gossamer.structure.blocks import Candidate
 from gossamer.structure.edits import edit_, submodule
-from gossamer.structure.plan import Losses
+from gossamer.structure.observer import Losses
 from gossamer.structure.residual import is_addition
 from gossamer.structure.trace import plain_paths, tensors_in
 

@@ -14,7 +14,7 @@ from gossamer.tasks.task import Task
 
 @torch.no_grad()
 def recalibrate_(model: nn.Module, task: Task, batches: int) -> int:
-    """Replaces running statistics by the plain means over some training batches; weights stay as they are.
+    """Replaces running statistics by the plain means over some training batches; weights and chance stay as they are.
 
     Args:
         model: Any network, whose modes are left as they were.
@@ -29,14 +29,16 @@ def recalibrate_(model: nn.Module, task: Task, batches: int) -> int:
         return 0
     momenta = [norm.momentum for norm in norms]
     seen = 0
-    with evaluating(model):
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over batches
-            norm.train()
-        for batch in itertools.islice(task.batches("train"), batches):
-            task.loss(model, batch)
-            seen += 1
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    try:
+        with evaluating(model), torch.random.fork_rng(devices=[]):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain mean over batches
+                norm.train()
+            for batch in itertools.islice(task.batches("train"), batches):
+                task.loss(model, batch)
+                seen += 1
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
     return seen

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gossamer.deploy.changes import replace_module
+from gossamer.structure.edits import replace_module
 
 _FUNCTIONS: dict[str, Any] = {
     "LSTM": torch.lstm,
