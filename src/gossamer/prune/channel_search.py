@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from gossamer.counting import count_macs
 from gossamer.settings import Settings, bounded
-from gossamer.structure import Group, GroupAllocation, GroupScore, Member, Removal, groups, plan, trace
+from gossamer.structure import Group, GroupAllocation, GroupScore, Member, Observer, Removal, groups, plan, trace
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
