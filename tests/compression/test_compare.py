@@ -97,7 +97,7 @@ def test_what_was_trained_is_measured_without_training_it_again(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cell_module, "measure", stop)
+    monkeypatch.setattr(cell_module, "deployed_cost", stop)
     with pytest.raises(Interrupted, match="0 of 3 cells finished; the same call goes on"):
         run(tmp_path, seeds=(0,), latency=True)
     monkeypatch.undo()

@@ -144,7 +144,7 @@ def alternating(task: Quadratic, rho: float) -> Weights:
 
 
 def made(task: Quadratic, rule: Surrogate | Alternating, rho: float) -> tuple[list[Any], dict[str, Any]]:
-    method = Splitting(sparsity=SPARSITY, multipliers=rule, rho=rho, pretrain=0.0, retrain=0.0)
+    method = Splitting(sparsity=SPARSITY, multipliers=rule, rho=rho, pretrain=0.0, retrain=0.0, least_steps=1)
     plain = SGD(learning_rate=RATE, momentum=0.0, weight_decay=0.0)
     training = Training(epochs=EPOCHS, optimizer=plain)
     result = compress(task.network(), task, method, training=training, accelerate=False, latency=False, progress=False)

@@ -208,8 +208,12 @@ def compared(kind: str, case: Case, task: Task, run: Run) -> dict[str, Pair]:
     found: dict[str, Pair] = {}
     if task.batch_size is not None:
         best = trained("larger batches", network, dynhp)
-        steps = [sum(phase["steps"] for phase in one.report["phases"]) for one in (fixed, best)]
-        longer = trained("larger batches, as many steps", network, dynhp, round(case.epochs * steps[0] / steps[1]))
+        longer, epochs = best, case.epochs
+        for _ in range(3):  # the schedule stretches with the epochs, so that steps grow more slowly than they do
+            if steps(longer) >= 0.95 * steps(fixed):
+                break
+            epochs = round(epochs * steps(fixed) / steps(longer))
+            longer = trained(f"larger batches, {epochs} epochs", network, dynhp, epochs)
         found = {
             "batches": Pair(points(best), points(fixed)),
             "batches-at-equal-steps": Pair(points(longer), points(fixed)),
@@ -227,6 +231,11 @@ def compared(kind: str, case: Case, task: Task, run: Run) -> dict[str, Pair]:
     if kind == "mlp":
         named[SMALLER.id] = Pair(float(best.cost.parameters), float(dense.cost.parameters))
     return named
+
+
+def steps(result: Compressed) -> int:
+    """Returns how many steps the training took."""
+    return sum(phase["steps"] for phase in result.report["phases"])
 
 
 def points(result: Compressed) -> float:

@@ -252,8 +252,9 @@ def plan(
 def remove_(model: nn.Module, change: Removal, optimizer: Optimizer | None = None) -> nn.Module:
     """Makes a network smaller in place, and notes in it what was removed, so that a file can say so."""
     change.apply_(model, optimizer)
-    earlier: tuple[Removal, ...] = getattr(model, REMOVALS, ())
-    setattr(model, REMOVALS, (earlier[0].then(change) if earlier else change,))
+    *earlier, last = getattr(model, REMOVALS, ()) or (None,)
+    joined = (last.then(change),) if isinstance(last, Removal) else (change,) if last is None else (last, change)
+    setattr(model, REMOVALS, (*earlier, *joined))
     return model
 
 
