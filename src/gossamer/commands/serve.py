@@ -32,7 +32,7 @@ class Serve:
     port: Whole = 8000  # 0 takes any that is free
     threads: MaybeWhole = None  # of the network (default: all cores)
     batch: Whole = 32  # most rows that are answered as one
-    wait_ms: float = 1.0  # how long a request waits for others that are on their way
+    wait_ms: float = 0.0  # how long a request waits for others that are on their way
     queue: Whole = 128  # most requests that wait; the next one is refused
     timeout_s: float = 10.0  # how long a request may take
     body_bytes: Whole = 0  # most bytes of a request (default: by the network's inputs)

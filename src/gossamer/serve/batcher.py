@@ -23,6 +23,7 @@ from gossamer.errors import GossamerError
 from gossamer.runtime import Network
 from gossamer.serve.limits import Limits
 
+_AT_ONCE = 1e-3  # seconds that a batch may keep the event loop
 Arrays = list[np.ndarray[Any, Any]]
 
 
@@ -62,6 +63,7 @@ class Batcher:
         self._changed = asyncio.Event()
         self._batch_of = batch_of
         self._seconds = 0.0  # of a batch, smoothed
+        self._row_seconds = 0.0  # of a row of it, smoothed
 
     @property
     def waiting(self) -> int:
@@ -103,10 +105,17 @@ class Batcher:
                 batch = self._take()
                 if not batch:
                     continue
-                self._batch_of(sum(request.rows for request in batch))
+                rows, given = sum(request.rows for request in batch), [request.arrays for request in batch]
+                self._batch_of(rows)
                 start = time.perf_counter()
-                answers = await loop.run_in_executor(engine, self._answers, [request.arrays for request in batch])
-                self._seconds += 0.1 * (time.perf_counter() - start - self._seconds)
+                if 0.0 < rows * self._row_seconds < _AT_ONCE:  # changing threads would take longer
+                    answers = self._answers(given)
+                    await asyncio.sleep(0)
+                else:
+                    answers = await loop.run_in_executor(engine, self._answers, given)
+                spent = time.perf_counter() - start
+                self._seconds += 0.1 * (spent - self._seconds)
+                self._row_seconds += (0.1 if self._row_seconds else 1.0) * (spent / max(rows, 1) - self._row_seconds)
                 for request, answer in zip(batch, answers, strict=True):
                     if request.answer.done():  # its caller has gone
                         continue

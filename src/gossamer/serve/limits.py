@@ -21,7 +21,7 @@ class Limits(Settings):
     """
 
     batch: int = bounded(32, ge=1)
-    wait_ms: float = bounded(1.0, ge=0)
+    wait_ms: float = bounded(0.0, ge=0)
     queue: int = bounded(128, ge=1)
     timeout_s: float = bounded(10.0, gt=0)
     body_bytes: int = bounded(0, ge=0)
