@@ -20,7 +20,7 @@ def timeless(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         cell.pop("seconds")
         cell["history"] |= {"seconds": 0, "resumed_from": None}
         for cost in (cell["cost"], cell["cost_before"]):
-            cost |= dict.fromkeys(key for key in cost if "latency" in key)
+            cost.update(dict.fromkeys(key for key in cost if "latency" in key))
     return copied
 
 

@@ -156,7 +156,7 @@ def _grid(highest: Sequence[int]) -> list[npt.NDArray[np.int64]]:
     """Returns the ranks that are tried, the highest among them: all, or so many that grow alike by a factor.
 
     >>> [len(ranks) for ranks in _grid((64, 100))], [len(ranks) for ranks in _grid((64, 900, 900))]
-    ([64, 100], [46, 75, 75])
+    ([64, 100], [37, 75, 75])
     """
     if math.prod(highest) <= _TRIED:
         return [np.arange(1, most + 1) for most in highest]
