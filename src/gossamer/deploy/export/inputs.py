@@ -146,7 +146,9 @@ def inputs_of(model: nn.Module, example: Sequence[Any]) -> Inputs:
     """
     names = _argument_names(model, len(example))
     graph = next((i for i, argument in enumerate(example) if isinstance(argument, Graph)), None)
-    edges = next((i for i in range(len(example)) if _is_edges(example, i)), None) if graph is None else graph
+    told = isinstance(model, Named)  # a name says what an argument is
+    edges = next((i for i in range(len(example)) if ("edge" in names[i] or not told) and _is_edges(example, i)), None)
+    edges = edges if graph is None else graph
     found: list[Input] = []
     nodes = example[0].shape[0] if example and isinstance(example[0], Tensor | CSR) and len(example[0].shape) else None
     for i, (name, argument) in enumerate(zip(names, example, strict=True)):
