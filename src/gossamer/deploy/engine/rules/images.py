@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from gossamer.deploy.engine.builder import Builder, Unsupported, sizes_of
 from gossamer.deploy.engine.graph import Size, Step, Value
-from gossamer.deploy.engine.rules.layers import ungrouped
+from gossamer.deploy.engine.rules.layers import convolved, floats, floats_or_none
 from gossamer.deploy.engine.rules.reductions import along_axes
 from gossamer.deploy.engine.rules.table import rule
 
@@ -32,7 +32,7 @@ def padded_convolution(
 
     Where one side has a zero more, both get it, and the result is cut.
     """
-    kernel, count = _image_weight(weight), len(x.size) - 2
+    kernel, count = floats(weight), len(x.size) - 2
     dilation = _each(dilation, count)
     total = (
         [0] * count
@@ -43,7 +43,7 @@ def padded_convolution(
     extra = [2 * side - one for side, one in zip(sides, total, strict=True)]
     size = sizes_of(node)
     wide = [*size[:2], *(one + more for one, more in zip(size[2:], extra, strict=True))]
-    out = _convolved(b, x, kernel, _floats(bias), wide, _each(stride, count), sides, dilation, groups)
+    out = convolved(b, x, kernel, floats_or_none(bias), wide, _each(stride, count), sides, dilation, groups)
     return b.view(out, size, out.strides, sum(more * step for more, step in zip(extra, out.strides[2:], strict=True)))
 
 
@@ -67,13 +67,13 @@ def transposed_convolution(
     """
     del output_padding  # the size of the result tells
     size, count = sizes_of(node), len(x.size) - 2
-    kernel = _image_weight(weight)
+    kernel = floats(weight)
     strides, paddings = _each(stride, count), _each(padding, count)
     if any(one != 1 for one in dilation) or not all(isinstance(one, int) for one in (*x.size[2:], *size[2:])):
         raise Unsupported("transposed convolutions that are dilated, or of images of any size")
     grouped = kernel.reshape(groups, len(kernel) // groups, *kernel.shape[1:])
     turned = grouped.transpose(1, 2).flatten(0, 1)  # (outputs, channels / groups, ...)
-    numbers = _floats(bias)
+    numbers = floats_or_none(bias)
     out = b.result(size)
     for phase in _product([range(one) for one in strides]):
         every: list[Any] = [slice(first, None, step) for first, step in zip(phase, strides, strict=True)]
@@ -96,7 +96,7 @@ def transposed_convolution(
             wide = [*size[:2], *(one.made for one in phases)]
             flipped = taps.flip([*range(2, 2 + count)]).contiguous()
             sides = [one.sides for one in phases]
-            whole = _convolved(b, x, flipped, numbers, wide, [1] * count, sides, [1] * count, groups)
+            whole = convolved(b, x, flipped, numbers, wide, [1] * count, sides, [1] * count, groups)
             cut = sum(one.cut * step for one, step in zip(phases, whole.strides[2:], strict=True))
             made = b.view(whole, part, whole.strides, cut)
         b.add(Step("copy", [made], [to]))
@@ -207,41 +207,9 @@ def _grid(
     return size[2] // kernel[0], size[3] // kernel[1]
 
 
-def _convolved(
-    b: Builder,
-    x: Value,
-    kernel: Tensor,
-    bias: Tensor | None,
-    size: Sequence[Size],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-) -> Value:
-    """Appends a convolution in one or two dimensions; `size` is that of its result."""
-    matrix, places = ungrouped(kernel if kernel.dim() == 4 else kernel.unsqueeze(2), groups)
-    flat = kernel.dim() == 3
-    image = b.reshaped(x, (*x.size[:2], 1, x.size[2])) if flat else b.contiguous(x)
-    settings = [[1, *stride], [0, *padding], [1, *dilation]] if flat else [stride, padding, dilation]
-    sizes = [*([1] if flat else []), *kernel.shape[2:], *(one for some in settings for one in some)]
-    out = b.result((*size[:2], 1, size[2]) if flat else size)
-    b.add(Step("convolution", [image, None], [out], sizes=sizes, weight=matrix, places=places, bias=bias))
-    return b.reshaped(out, size) if flat else out
-
-
 def _channels(b: Builder, numbers: Tensor, size: Sequence[Size]) -> Value:
     """Returns one number for each channel, spread over images."""
     return b.view(b.constant(numbers), size, [0, 1, *[0] * (len(size) - 2)])
-
-
-def _image_weight(weight: Value) -> Tensor:
-    if weight.data is None or weight.data.dtype is not torch.float32:
-        raise Unsupported("weights that are no constants of 32 bits")
-    return weight.data
-
-
-def _floats(bias: Value | None) -> Tensor | None:
-    return None if bias is None else _image_weight(bias)
 
 
 def _each(setting: Sequence[int], count: int) -> list[int]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from gossamer.deploy.engine.builder import Builder, Unsupported, sizes_of
-from gossamer.deploy.engine.graph import Step, Value, same
+from gossamer.deploy.engine.graph import Size, Step, Value, same
 from gossamer.deploy.engine.rules.table import rule
 
 
@@ -22,9 +22,9 @@ def linear(b: Builder, node: Node, x: Value, weight: Value, bias: Value | None =
         turned = b.view(weight, weight.size[::-1], weight.strides[::-1])
         out = matmul(b, node, x, turned)
         return out if bias is None else b.elementwise("add", out, bias, size=out.size)
-    matrix = _floats(weight)
+    matrix = floats(weight)
     out = b.result(sizes_of(node))
-    return b.add(Step("linear", [b.contiguous(x)], [out], weight=matrix, bias=_bias(bias)))
+    return b.add(Step("linear", [b.contiguous(x)], [out], weight=matrix, bias=floats_or_none(bias)))
 
 
 @rule("addmm")
@@ -34,7 +34,7 @@ def addmm(b: Builder, node: Node, bias: Value, x: Value, weight: Value, *, beta:
         raise Unsupported("scaled sums of products")
     if weight.kind == "constant" and bias.kind == "constant" and len(bias.size) == 1:
         out = b.result(sizes_of(node))
-        return b.add(Step("linear", [b.contiguous(x)], [out], weight=_floats(weight).t(), bias=_bias(bias)))
+        return b.add(Step("linear", [b.contiguous(x)], [out], weight=floats(weight).t(), bias=floats_or_none(bias)))
     out = matmul(b, node, x, weight)
     return b.elementwise("add", out, bias, size=out.size)
 
@@ -44,7 +44,7 @@ def matmul(b: Builder, node: Node, left: Value, right: Value) -> Value:
     """A product of activations, or with a constant on the right."""
     if right.kind == "constant" and len(right.size) == 2 and len(left.size) >= 2:
         size = (*left.size[:-1], right.size[1])
-        return b.add(Step("linear", [b.contiguous(left)], [b.result(size)], weight=_floats(right).t()))
+        return b.add(Step("linear", [b.contiguous(left)], [b.result(size)], weight=floats(right).t()))
     if min(len(left.size), len(right.size)) < 2 or max(len(left.size), len(right.size)) > 4:
         raise Unsupported("products of vectors or of more than four axes")
     size = sizes_of(node)
@@ -133,22 +133,34 @@ def convolution(
     groups: int = 1,
 ) -> Value:
     """A convolution in one or two dimensions; groups leave out what they do not connect."""
-    kernel = _floats(weight)
+    kernel = floats(weight)
     axes = kernel.dim() - 2
     if len(x.size) != axes + 2:
         raise Unsupported("images without a batch")
-    settings = [_pair(one, axes, rest) for one, rest in ((stride, 1), (padding, 0), (dilation, 1))]
-    if axes == 1:
-        kernel = kernel.unsqueeze(2)
-    matrix, places = ungrouped(kernel, groups)
-    image = b.contiguous(x)
-    size = sizes_of(node)
-    if axes == 1:
-        image = b.reshaped(image, (*x.size[:2], 1, x.size[2]))
-    out = b.result((*size[:2], *([1] if axes == 1 else []), *size[2:]))
-    sizes = [*kernel.shape[2:], *settings[0], *settings[1], *settings[2]]
-    b.add(Step("convolution", [image, None], [out], sizes=sizes, weight=matrix, places=places, bias=_bias(bias)))
-    return b.reshaped(out, size) if axes == 1 else out
+    stride, padding, dilation = ([*one, *one][:axes] for one in (stride, padding, dilation))
+    return convolved(b, x, kernel, floats_or_none(bias), sizes_of(node), stride, padding, dilation, groups)
+
+
+def convolved(
+    b: Builder,
+    x: Value,
+    kernel: Tensor,
+    bias: Tensor | None,
+    size: Sequence[Size],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Value:
+    """Appends a convolution in one or two dimensions; `size` is that of its result."""
+    matrix, places = ungrouped(kernel if kernel.dim() == 4 else kernel.unsqueeze(2), groups)
+    flat = kernel.dim() == 3
+    image = b.reshaped(x, (*x.size[:2], 1, x.size[2])) if flat else b.contiguous(x)
+    settings = [[1, *stride], [0, *padding], [1, *dilation]] if flat else [stride, padding, dilation]
+    sizes = [*([1] if flat else []), *kernel.shape[2:], *(one for some in settings for one in some)]
+    out = b.result((*size[:2], 1, size[2]) if flat else size)
+    b.add(Step("convolution", [image, None], [out], sizes=sizes, weight=matrix, places=places, bias=bias))
+    return b.reshaped(out, size) if flat else out
 
 
 def ungrouped(kernel: Tensor, groups: int) -> tuple[Tensor, Tensor | None]:
@@ -183,10 +195,10 @@ def batch_norm(
 ) -> list[Value]:
     """A factor and an offset for each channel, which `fold_norms` takes into the product before."""
     del node, momentum
-    scale = (_floats(variance).double() + epsilon).rsqrt()
+    scale = (floats(variance).double() + epsilon).rsqrt()
     if weight is not None:
-        scale = scale * _floats(weight)
-    shift = -_floats(mean) * scale + (0.0 if bias is None else _floats(bias))
+        scale = scale * floats(weight)
+    shift = -floats(mean) * scale + (0.0 if bias is None else floats(bias))
     shape = (-1, *[1] * (len(x.size) - 2))
     factors = [b.constant(one.float().reshape(shape)) for one in (scale, shift)]
     scaled = b.elementwise("multiply", x, factors[0], size=x.size)
@@ -239,7 +251,7 @@ def group_norm(
     out = b.reshaped(_normalized(b, rows, (width,), [], epsilon, centred=True), x.size)
     for what, part in (("multiply", weight), ("add", bias)):
         if part is not None:
-            spread = b.constant(_floats(part).reshape(-1, *[1] * (len(x.size) - 2)))
+            spread = b.constant(floats(part).reshape(-1, *[1] * (len(x.size) - 2)))
             out = b.elementwise(what, out, spread, size=x.size)
     return out
 
@@ -255,19 +267,13 @@ def _normalized(
     return b.add(Step("normalize", inputs, [b.result(x.size)], sizes=[int(centred)], numbers=[epsilon]))
 
 
-def _floats(value: Value) -> Tensor:
+def floats(value: Value) -> Tensor:
     """Returns the numbers of a constant of floats."""
     if value.data is None or value.data.dtype is not torch.float32:
         raise Unsupported("weights that are no constants of 32 bits")
     return value.data
 
 
-def _bias(value: Value | None) -> Tensor | None:
-    return None if value is None else _floats(value)
-
-
-def _pair(setting: Sequence[int], axes: int, rest: int) -> list[int]:
-    """Returns a setting for two dimensions, from one of one or two numbers; `rest` is that of a height of one."""
-    if axes == 1:
-        return [rest, setting[0]]
-    return [*setting, *setting][:2]
+def floats_or_none(value: Value | None) -> Tensor | None:
+    """Returns the numbers of a constant of floats, None where there is none."""
+    return None if value is None else floats(value)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.fx import Node
 
-from gossamer.deploy.engine.builder import Builder, Unsupported
+from gossamer.deploy.engine.builder import Builder
 from gossamer.deploy.engine.graph import Step, Value
+from gossamer.deploy.engine.rules.layers import floats
 from gossamer.deploy.engine.rules.table import rule
 
 _CELLS = ("RNN_TANH", "RNN_RELU", "GRU", "LSTM")  # in the order of the native `Cell`
@@ -37,7 +37,7 @@ def recurrent(
         outputs = []
         for direction in range(directions):
             place = layer * directions + direction
-            own = [_floats(one) for one in weights[place * each : (place + 1) * each]]
+            own = [floats(one) for one in weights[place * each : (place + 1) * each]]
             given = [_entry(b, one, place) for one in first]
             states = _direction(b, x, own, given, _CELLS.index(kind), backwards=direction == 1)
             outputs.append(states[0])
@@ -84,9 +84,3 @@ def _joined(b: Builder, parts: Sequence[Value], axis: int) -> Value:
         b.add(Step("copy", [part], [b.view(out, part.size, out.strides, at * out.strides[axis])]))
         at = at + part.size[axis]
     return out
-
-
-def _floats(value: Value) -> Tensor:
-    if value.data is None or value.data.dtype is not torch.float32:
-        raise Unsupported("weights that are no constants of 32 bits")
-    return value.data
